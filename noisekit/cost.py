@@ -1,0 +1,97 @@
+"""The clock and the counters: what a method spent, per image.
+
+Networks report each evaluation with `counted`; backward evaluations report themselves when autograd reaches the output.
+Counts go to every `Meter` that is open in this context, so models and rewards hold no state of their own. Clocks are
+device-synchronised: the host waits for the device before reading the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from noisekit.types import Cost
+
+_open: ContextVar[tuple[Meter, ...]] = ContextVar("open_meters", default=())
+
+
+class Meter:
+    """Counts and times what happens inside its `with` block, for a batch of `samples` images on `device`.
+
+    `paused()` stops clock and counters for what is not the method's own work (scoring at checkpoints). `cost` may be
+    read at any time.
+    """
+
+    def __init__(self, samples: int, device: torch.device | str = "cpu") -> None:
+        self.samples, self.device = samples, torch.device(device)
+        self.counts: Counter[str] = Counter()
+        self._seconds = 0.0
+        self._started: float | None = None
+
+    def __enter__(self) -> Self:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self._resume()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop()
+
+    def _resume(self) -> None:
+        self._token = _open.set((*_open.get(), self))
+        self._started = self._now()
+
+    def _stop(self) -> None:
+        self._seconds = self.seconds
+        self._started = None
+        _open.reset(self._token)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither count nor time what happens inside."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._resume()
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far for the whole batch."""
+        return self._seconds + (self._now() - self._started if self._started is not None else 0.0)
+
+    @property
+    def cost(self) -> Cost:
+        """The cost so far, per image."""
+        counts = {name: number / self.samples for name, number in self.counts.items()}
+        peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+        return Cost(**counts, seconds=self.seconds / self.samples, peak_memory=peak)
+
+
+def counted(network: str, output: Tensor) -> Tensor:
+    """Report one forward evaluation of `network` per sample of `output` (n, ...), and the backward one if it comes."""
+    meters, n = _open.get(), len(output)
+    for meter in meters:
+        meter.counts[network] += n
+    if meters and output.requires_grad:
+
+        def backward(_gradient: Tensor) -> None:
+            for meter in meters:
+                meter.counts[f"{network}_backward"] += n
+
+        output.register_hook(backward)
+    return output

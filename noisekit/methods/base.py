@@ -1,0 +1,261 @@
+"""A method is a generator of ever better noises.
+
+`search` yields candidates; the final `__call__` owns the clock, keeps the best candidate of every sample, stops at the
+budget and makes the image:
+
+    best ← ε_0
+    for candidate in search(ε_0):          while the next candidate and the final image still fit the budget
+        best_i ← candidate_i where score_i > score(best_i)        (the newest, when a method has no score)
+    image = decode(sample(best))           unless the best candidate came with its image
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, ClassVar, Literal, Self, final
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from noisekit import registry
+from noisekit.cost import Meter
+from noisekit.errors import BadValue
+from noisekit.methods.parameters import check_names, check_values, paper_values, settings
+from noisekit.models.base import Marker, Model
+from noisekit.noise import Convention, NoiseSource
+from noisekit.types import Budget, Candidate, Cost, NoiseResult, Trace, TracePoint
+
+#: Called after every candidate with its number (from 0) and the best so far, clock and counters stopped.
+Observer = Callable[[int, Candidate], None]
+
+LONGEST_PROMPT = 4096
+
+
+@dataclass(frozen=True)
+class NoiseMethod(ABC):
+    """Base of every method. Subclasses are final: tweak a method by wrapping it."""
+
+    #: The method's name in the registry.
+    name: ClassVar[str]
+    #: What `Candidate.score` means; scores are compared within one objective only.
+    objective: ClassVar[str] = "none"
+    #: Raised whenever the same settings would give other noises: part of every result's identity.
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_values(self.name, self)
+
+    @abstractmethod
+    def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
+        """Propose noises for B prompts, starting from `source.initial`. All settings are resolved."""
+
+    @abstractmethod
+    def step_cost(self, model: Model) -> Cost:
+        """The cost of one candidate of one image, in network evaluations."""
+
+    @property
+    @abstractmethod
+    def horizon(self) -> int:
+        """How many candidates a whole search yields."""
+
+    @property
+    def needs(self) -> tuple[Marker, ...]:
+        """What the model must be able to do."""
+        return ()
+
+    @property
+    def optimised(self) -> frozenset[str]:
+        """Metrics that the search itself maximised, directly or as a filter: marked in every table."""
+        return frozenset()
+
+    def planned(self, _candidates: int) -> Self:
+        """The method as it should run when the budget allows only so many candidates; annealed methods override it."""
+        return self
+
+    @final
+    def resolved(self, model: Model) -> Self:
+        """With every setting left at None taken from the model's card, else from the paper."""
+        card = dict(model.card.methods.get(self.name, {}))
+        check_names(self.name, type(self), card)
+        open_settings = [name for name in settings(type(self)) if getattr(self, name) is None]
+        values = paper_values(type(self)) | card
+        return replace(self, **{name: values[name] for name in open_settings if name in values})
+
+    @final
+    def cost(self, model: Model) -> Cost:
+        """The expected cost of one image, search and final sampling, in network evaluations."""
+        method = self.resolved(model)
+        return method.step_cost(model) * method.horizon + model.sample_cost()
+
+    @final
+    def __str__(self) -> str:
+        given = {name: getattr(self, name) for name in settings(type(self))}
+        defaults = {name: f.default for name, f in settings(type(self)).items()}
+        return registry.render(self.name, {k: v for k, v in given.items() if v != defaults[k]})
+
+    @final
+    def __call__(
+        self,
+        model: Model,
+        prompts: str | Sequence[str],
+        *,
+        seeds: Sequence[int] = (0,),
+        budget: Budget | None = None,
+        convention: Convention = "per_prompt",
+        progress: bool = False,
+        observe: Observer | None = None,
+    ) -> NoiseResult:
+        """Search noises for every (prompt, seed), prompts outermost, and make their images.
+
+        Raises `NotSupported` when the model lacks what the method needs, `BadValue` on bad prompts or seeds.
+        """
+        pairs = list(product(checked_prompts(prompts), checked_seeds(seeds)))
+        texts, numbers = [text for text, _ in pairs], [seed for _, seed in pairs]
+        budget = budget or Budget()
+        method = self.resolved(model)
+        model.require(self.name, method.needs)
+        source = NoiseSource(model.noise_shape, texts, numbers, convention, model.device)
+        final_image = _FinalImage(model, texts, source)
+        rate = final_image.seconds_per_call(budget)
+        step, final_cost = method.step_cost(model), model.sample_cost()
+        limit = int(min(method.horizon, _affordable(budget, step, final_cost, rate)))
+        stopped: Literal["done", "budget"] = "done" if limit == method.horizon else "budget"
+        running = method.planned(limit) if stopped == "budget" else method
+        points: list[TracePoint] = []
+        best = Candidate(source.initial)
+        slowest = 0.0
+        with Meter(len(pairs), model.device) as meter:
+            search = running.search(model, texts, source)
+            bar = tqdm(total=limit, desc=f"{self.name} × {len(pairs)}", disable=not progress, leave=False)
+            while len(points) < limit:
+                before = meter.cost.seconds
+                reserve = max(slowest, step.calls * rate) + final_cost.calls * rate
+                if budget.seconds is not None and before + reserve > budget.seconds:
+                    stopped = "budget"
+                    break
+                with torch.no_grad():
+                    candidate = next(search, None)
+                if candidate is None:
+                    break
+                slowest = max(slowest, meter.cost.seconds - before)
+                best = _better(best, candidate)
+                points.append(_point(len(points), meter.cost, candidate, best))
+                bar.update()
+                if observe is not None:
+                    with meter.paused():
+                        observe(len(points) - 1, best)
+            search.close()
+            bar.close()
+            images = best.images if best.images is not None else final_image(best.noise)
+            cost = meter.cost
+        return NoiseResult(
+            images=images,
+            noise=best.noise,
+            initial=source.initial,
+            score=best.score,
+            trace=Trace(tuple(points)),
+            cost=cost,
+            prompts=texts,
+            seeds=numbers,
+            method=str(method),
+            model=model.name,
+            stopped=stopped,
+        )
+
+
+class _FinalImage:
+    """Samples and decodes noise for the batch, with random numbers keyed by the sample."""
+
+    def __init__(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> None:
+        self.model, self.prompts, self.source = model, prompts, source
+
+    @torch.no_grad()
+    def __call__(self, noise: Tensor) -> Tensor:
+        conditioning = self.model.encode(self.prompts)
+        latents = self.model.sample(noise, conditioning, self.source.sampler_generators())
+        return self.model.decode(latents)
+
+    def seconds_per_call(self, budget: Budget) -> float:
+        """Seconds of one denoiser call of one image in this batch, from a timed standard image; 0 if nobody asks."""
+        if budget.seconds is None:
+            return 0.0
+        self(self.source.initial)
+        with Meter(len(self.prompts), self.model.device) as meter:
+            self(self.source.initial)
+        return meter.cost.seconds / meter.cost.calls
+
+
+def _affordable(budget: Budget, step: Cost, final_cost: Cost, rate: float) -> float:
+    """How many candidates fit the budget beside the final image; infinite without a budget."""
+    limits: list[float] = [math.inf if budget.steps is None else budget.steps]
+    if step.calls > 0:
+        if budget.calls is not None:
+            limits.append((budget.calls - final_cost.calls) // step.calls)
+        if budget.seconds is not None:
+            limits.append((budget.seconds / rate - final_cost.calls) // step.calls)
+    return max(0.0, min(limits))
+
+
+def _better(best: Candidate, new: Candidate) -> Candidate:
+    """Per sample the candidate with the higher score; a NaN never wins, and a scored candidate beats an unscored one."""
+    if new.score is None or best.score is None:
+        return new
+    wins = (new.score > best.score) | best.score.isnan()
+    where = wins.view(-1, 1, 1, 1)
+    images = None
+    if new.images is not None and best.images is not None:
+        images = torch.where(where, new.images, best.images)
+    noise = torch.where(where, new.noise, best.noise)
+    return Candidate(noise, torch.where(wins, new.score, best.score), images, new.info)
+
+
+def _point(step: int, cost: Cost, candidate: Candidate, best: Candidate) -> TracePoint:
+    return TracePoint(
+        step,
+        cost,
+        None if candidate.score is None else tuple(candidate.score.tolist()),
+        None if best.score is None else tuple(best.score.tolist()),
+        {name: tuple(values.tolist()) for name, values in candidate.info.items()},
+    )
+
+
+def checked_prompts(prompts: str | Sequence[str]) -> list[str]:
+    """Prompts as a list; raise on none, on what is not text, and on texts longer than any encoder reads."""
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not texts:
+        raise BadValue("no prompts were given; give at least one")
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise BadValue(f"prompt {text!r} is not a text with at least one word")
+        if len(text) > LONGEST_PROMPT:
+            start = registry.shortened(text)
+            raise BadValue(
+                f"prompt {start!r} has {len(text)} characters, more than the {LONGEST_PROMPT} allowed; text encoders "
+                "read under 100 words, so shorten it"
+            )
+    return texts
+
+
+def checked_seeds(seeds: Sequence[Any]) -> list[int]:
+    """Seeds as a list; raise on none and on what is not a whole number of 0 or more."""
+    for seed in seeds:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise BadValue(f"seed {seed!r} is not a whole number of 0 or more")
+    if not seeds:
+        raise BadValue("no seeds were given; give at least one")
+    return list(seeds)
+
+
+def load_method(method: str | NoiseMethod) -> NoiseMethod:
+    """The method that a string such as "cosine(steps=20)" describes; a method passes through."""
+    if isinstance(method, NoiseMethod):
+        return method
+    name, given = registry.parse(method)
+    cls = registry.load("method", name, registry.METHODS)
+    check_names(name, cls, given)
+    return cls(**given)

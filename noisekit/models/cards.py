@@ -1,0 +1,70 @@
+"""Model cards: what to load and how to run it, as data (cards.yaml)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from noisekit.errors import BadValue, unknown
+
+
+@dataclass(frozen=True)
+class Card:
+    """How a model is loaded and run. Fields left out of a card fall back to what the pipeline's files say.
+
+    repo: hub id, or a path relative to the bundled weights when `bundled`. unet: a folder with another UNet that replaces
+    the repo's. scheduler: a diffusers scheduler class by name (None: the folder's own). steps and guidance: the
+    sampler's defaults. batch: samples that go through the denoiser at once. markers: None means what the adapter can do.
+    methods: per-method settings that take precedence over the papers'.
+    """
+
+    name: str
+    repo: str = ""
+    bundled: bool = False
+    revision: str | None = None
+    unet: str | None = None
+    scheduler: str | None = None
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 50
+    guidance: float = 7.5
+    batch: int = 8
+    markers: tuple[str, ...] | None = None
+    licence: str = ""
+    note: str = ""
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def with_settings(self, **settings: Any) -> Card:
+        """A copy with the settings that are not None replaced; steps and guidance are checked."""
+        card = replace(self, **{name: value for name, value in settings.items() if value is not None})
+        if not isinstance(card.steps, int) or card.steps < 1:
+            raise BadValue(f"steps={card.steps!r} of model {card.name!r} is not a whole number of 1 or more")
+        if not 0 <= card.guidance < 1000:
+            raise BadValue(f"guidance={card.guidance!r} of model {card.name!r} is outside 0…1000")
+        return card
+
+
+@cache
+def cards() -> Mapping[str, Card]:
+    """Every card that ships with noisekit, by name."""
+    text = files("noisekit.models").joinpath("cards.yaml").read_text(encoding="utf-8")
+    known = {f.name for f in fields(Card)}
+    result = {}
+    for name, entry in yaml.safe_load(text).items():
+        if extra := set(entry) - known:
+            raise BadValue(f"card {name!r} has unknown fields {sorted(extra)} (known: {sorted(known)})")
+        if entry.get("markers") is not None:
+            entry["markers"] = tuple(entry["markers"])
+        result[name] = Card(name=name, **entry)
+    return result
+
+
+def card(name: str) -> Card:
+    """The card called `name`."""
+    if name not in cards():
+        raise unknown("model", name, cards())
+    return cards()[name]

@@ -1,0 +1,88 @@
+"""Per-sample sources of noise: ε ~ N(0, I), keyed so that every sample of every batch draws its own numbers.
+
+    ε(sample, stream, k) = randn(generator seeded with SHA-256(seed, prompt, stream, k))
+
+Each sample owns one generator per draw, on the CPU in fp32, so a draw depends neither on the batch around it nor on the
+device nor on what was drawn before. A method and the standard image share every random number that they can.
+
+Convention "per_prompt" (the default) hashes the prompt in: the same seed gives different noise for different prompts, so
+that seeds are independent across prompts. Convention "shared" leaves it out: one noise per seed for all prompts, as the
+papers do; statistics then have to cluster by seed too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from noisekit.errors import BadValue
+
+Convention = Literal["per_prompt", "shared"]
+
+
+def generator(*key: object) -> torch.Generator:
+    """A CPU generator seeded with the first 63 bits of SHA-256 over the printed parts of `key`."""
+    digest = hashlib.sha256("\x1f".join(str(part) for part in key).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def published_noise(seed: int, shape: tuple[int, ...]) -> Tensor:
+    """The noise (1, *shape) that `torch.manual_seed(seed)` gives on the CPU, as scripts around the papers draw it."""
+    return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+@dataclass(frozen=True)
+class NoiseSource:
+    """The noise of B samples, sample i being (prompts[i], seeds[i]); `shape` is (C, h, w)."""
+
+    shape: tuple[int, ...]
+    prompts: Sequence[str]
+    seeds: Sequence[int]
+    convention: Convention = "per_prompt"
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        if len(self.prompts) != len(self.seeds):
+            raise BadValue(
+                f"{len(self.prompts)} prompts but {len(self.seeds)} seeds; give one seed per sample"
+            )
+        if self.convention not in get_args(Convention):
+            raise BadValue(
+                f"noise convention {self.convention!r} is not one of {', '.join(get_args(Convention))}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def _generators(self, stream: str, index: int) -> list[torch.Generator]:
+        prompts = self.prompts if self.convention == "per_prompt" else [""] * len(self)
+        return [
+            generator(seed, prompt, stream, index) for seed, prompt in zip(self.seeds, prompts, strict=True)
+        ]
+
+    def _normal(self, stream: str, index: int) -> Tensor:
+        draws = [torch.randn(self.shape, generator=g) for g in self._generators(stream, index)]
+        return torch.stack(draws).to(self.device)
+
+    @cached_property
+    def initial(self) -> Tensor:
+        """The standard image's noise (B, C, h, w); equal to `draw(0)`."""
+        return self.draw(0)
+
+    def draw(self, k: int) -> Tensor:
+        """The k-th candidate noise (B, C, h, w) of each sample's own sequence."""
+        return self._normal("initial", k)
+
+    def step(self, i: int) -> Tensor:
+        """Fresh noise (B, C, h, w) for the i-th random move of a method."""
+        return self._normal("step", i)
+
+    def sampler_generators(self) -> list[torch.Generator]:
+        """Fresh generators for a stochastic sampler, one a sample, in the same state at every call."""
+        return self._generators("sampler", 0)

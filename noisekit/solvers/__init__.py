@@ -1,0 +1,21 @@
+"""Time grids and their steps, there and back. Solvers know no models: they take a denoise callable."""
+
+from noisekit.solvers.base import Denoiser, EvaluateAt, Grid, Solver, scheduler_grid
+from noisekit.solvers.ddim import DDIM
+from noisekit.solvers.dpm import DPMSolver
+from noisekit.solvers.euler import Euler
+
+#: The solvers by the name that methods take.
+SOLVERS: dict[str, type[Solver]] = {"ddim": DDIM, "dpm": DPMSolver, "euler": Euler}
+
+__all__ = [
+    "DDIM",
+    "SOLVERS",
+    "DPMSolver",
+    "Denoiser",
+    "Euler",
+    "EvaluateAt",
+    "Grid",
+    "Solver",
+    "scheduler_grid",
+]

@@ -1,0 +1,119 @@
+"""A time grid, and what a solver does on it: there (noise → latents) and back (latents → noise).
+
+States are variance-preserving: x_t = √ā_t·x_0 + √(1 − ā_t)·ε, with ā the CUMULATIVE product (diffusers'
+`alphas_cumprod`). A network's raw prediction u at (x, t) means, with a = √ā_t and s = √(1 − ā_t),
+
+    "epsilon":       ε̂ = u                 x̂_0 = (x − s·u) / a
+    "v_prediction":  ε̂ = a·u + s·x         x̂_0 = a·x − s·u
+    "sample":        ε̂ = (x − a·u) / s     x̂_0 = u
+
+An explicit inverse step cannot be exact, because the prediction that it needs sits at the state it looks for. It evaluates
+the network at the known state x_{t−1} and hands it either timestep:
+
+    evaluate_at="target"    u(x_{t−1}, t): the noisier end of the step, as Eq. 2 of "Not All Noises Are Created Equally"
+    evaluate_at="current"   u(x_{t−1}, t − 1): the cleaner end, as most inversion code does
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, assert_never
+
+import torch
+from torch import Tensor
+
+from noisekit.errors import BadValue
+
+EvaluateAt = Literal["target", "current"]
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
+
+#: u(x, t): unit-variance state (B, C, h, w) and scalar timestep to the raw prediction (B, C, h, w).
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """n timesteps from noisy to clean, and ā (n + 1,) at each of them and at the clean end; fp64 on the host.
+
+    `alpha_bar_zero` is ā at timestep 0: what a network evaluated at the clean end believes, where the grid itself may
+    end at exactly 1.
+    """
+
+    timesteps: Tensor
+    alpha_bar: Tensor
+    alpha_bar_zero: float
+    prediction: PredictionType = "epsilon"
+
+    def __post_init__(self) -> None:
+        if len(self.alpha_bar) != len(self.timesteps) + 1:
+            raise BadValue(
+                f"{len(self.timesteps)} timesteps need {len(self.timesteps) + 1} alphas, not {len(self.alpha_bar)}"
+            )
+        if not (
+            0 < self.alpha_bar[0] and bool((self.alpha_bar.diff() > 0).all()) and self.alpha_bar[-1] <= 1
+        ):
+            raise BadValue("the cumulative alphas of a grid must rise from above 0 to at most 1")
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+    def a(self, k: int) -> float:
+        """√ā at point k of the grid, 0 the noisy end."""
+        return math.sqrt(self.alpha_bar[k].item())
+
+    def s(self, k: int) -> float:
+        """√(1 − ā) at point k of the grid."""
+        return math.sqrt(1 - self.alpha_bar[k].item())
+
+    def epsilon(self, u: Tensor, x: Tensor, alpha_bar: float) -> Tensor:
+        """The noise ε̂ that the raw prediction u means to a network that was told `alpha_bar` at state x."""
+        a, s = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
+        match self.prediction:
+            case "epsilon":
+                return u
+            case "v_prediction":
+                return a * u + s * x
+            case "sample":
+                return (x - a * u) / s
+            case other:
+                assert_never(other)
+
+
+def scheduler_grid(config: Mapping[str, Any], steps: int) -> Grid:
+    """The DDIM grid of a diffusers scheduler's configuration: its betas, spacing, offset and clean end."""
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler.from_config(config)
+    scheduler.set_timesteps(steps)
+    alphas = scheduler.alphas_cumprod.double()
+    ends = torch.cat([alphas[scheduler.timesteps], scheduler.final_alpha_cumprod.double().reshape(1)])
+    return Grid(scheduler.timesteps, ends, alphas[0].item(), scheduler.config.prediction_type)
+
+
+@dataclass(frozen=True)
+class Solver(ABC):
+    """An explicit solver of the probability-flow ODE on a grid, with an approximate inverse on the same grid."""
+
+    evaluate_at: EvaluateAt = "target"
+
+    @abstractmethod
+    def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
+        """From noise (B, C, h, w) to clean latents: one network evaluation per timestep."""
+
+    @abstractmethod
+    def invert(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
+        """From clean latents back to noise: one network evaluation per timestep."""
+
+    def round_trip(self, u: Denoiser, noise: Tensor, grid: Grid, inverse: Denoiser | None = None) -> Tensor:
+        """ε′ = F(ε) = invert(denoise(ε)); `inverse` is the denoiser on the way back (another guidance), default u."""
+        return self.invert(inverse or u, self.denoise(u, noise, grid), grid)
+
+    def told(self, grid: Grid, k: int) -> tuple[Tensor, float]:
+        """Timestep and ā that the network is told for the inverse step from point k + 1 to point k."""
+        point = k if self.evaluate_at == "target" else k + 1
+        if point < len(grid):
+            return grid.timesteps[point], grid.alpha_bar[point].item()
+        return torch.zeros_like(grid.timesteps[0]), grid.alpha_bar_zero

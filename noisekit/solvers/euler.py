@@ -1,0 +1,70 @@
+"""Euler steps in the EDM form (Karras et al., arXiv 2206.00364), as "Not All Noises Are Created Equally" inverts SV3D.
+
+With σ = √((1 − ā) / ā) and the variance-exploding state X = x·√(σ² + 1), the network is wrapped as
+
+    D(X; σ) = c_skip·X + c_out·u(c_in·X; σ)        c_in = 1/√(σ² + 1)
+
+    "epsilon":       c_skip = 1               c_out = −σ
+    "v_prediction":  c_skip = 1/(σ² + 1)      c_out = −σ/√(σ² + 1)
+    "sample":        c_skip = 0               c_out = 1
+
+    denoise:  X_t     = X_{t+1} + (σ_t − σ_{t+1})/σ_{t+1}·(X_{t+1} − D(X_{t+1}; σ_{t+1}))
+    invert:   X_{t+1} = (σ_{t+1}·X_t + (σ_t − σ_{t+1})·c_out·u) / ((σ_t − σ_{t+1})·(1 − c_skip) + σ_{t+1})
+
+The inverse solves the denoising step for X_{t+1} exactly where it is linear (c_skip) and takes u at X_t; coefficients and
+c_in are those of the timestep that the network is told.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import assert_never
+
+from torch import Tensor
+
+from noisekit.solvers.base import Denoiser, Grid, PredictionType, Solver
+
+
+@dataclass(frozen=True)
+class Euler(Solver):
+    """First order in σ. Its denoising equals DDIM's in exact arithmetic; its inverse does not."""
+
+    def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
+        sigmas = [sigma(ā) for ā in grid.alpha_bar.tolist()]
+        state = x * math.hypot(sigmas[0], 1)
+        for k, t in enumerate(grid.timesteps):
+            now, end = sigmas[k], sigmas[k + 1]
+            c_skip, c_out = coefficients(now, grid.prediction)
+            denoised = c_skip * state + c_out * u(state / math.hypot(now, 1), t)
+            state = state + (end - now) / now * (state - denoised)
+        return state / math.hypot(sigmas[-1], 1)
+
+    def invert(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
+        sigmas = [sigma(ā) for ā in grid.alpha_bar.tolist()]
+        state = x * math.hypot(sigmas[-1], 1)
+        for k in reversed(range(len(grid))):
+            t, alpha_bar = self.told(grid, k)
+            told, now, end = sigma(alpha_bar), sigmas[k + 1], sigmas[k]
+            c_skip, c_out = coefficients(told, grid.prediction)
+            prediction = u(state / math.hypot(told, 1), t)
+            state = (end * state + (now - end) * c_out * prediction) / ((now - end) * (1 - c_skip) + end)
+        return state / math.hypot(sigmas[0], 1)
+
+
+def sigma(alpha_bar: float) -> float:
+    """σ = √((1 − ā) / ā): the noise's standard deviation beside a signal of scale 1."""
+    return math.sqrt((1 - alpha_bar) / alpha_bar)
+
+
+def coefficients(sigma: float, prediction: PredictionType) -> tuple[float, float]:
+    """(c_skip, c_out) of D(X; σ) = c_skip·X + c_out·u for each kind of network."""
+    match prediction:
+        case "epsilon":
+            return 1.0, -sigma
+        case "v_prediction":
+            return 1 / (sigma**2 + 1), -sigma / math.hypot(sigma, 1)
+        case "sample":
+            return 0.0, 1.0
+        case other:
+            assert_never(other)

@@ -1,0 +1,149 @@
+"""The values that flow through noisekit: a budget goes in, candidates come by, a result goes out.
+
+A method searches for an initial noise ε of unit variance, one per sample of a batch. Everything here is frozen and
+batch-first: B samples, noise (B, C, h, w), images (B, 3, H, W) in [0, 1], scores (B,) where higher is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from noisekit.errors import BadValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image took: network evaluations (one sample through one network counts 1), seconds, and memory.
+
+    Classifier-free guidance evaluates the denoiser twice, so it counts 2. A backward pass counts separately. Seconds run
+    from prompt to image, final sampling and decoding included, divided by the batch size; loading and warm-up are out.
+    `peak_memory` is the device's high-water mark in bytes for the whole batch, None where the device does not tell.
+    """
+
+    denoiser: float = 0.0
+    denoiser_backward: float = 0.0
+    decoder: float = 0.0
+    decoder_backward: float = 0.0
+    reward: float = 0.0
+    reward_backward: float = 0.0
+    seconds: float = 0.0
+    peak_memory: int | None = None
+
+    @property
+    def calls(self) -> float:
+        """Denoiser evaluations, a backward pass counted as two forward ones (its usual price)."""
+        return self.denoiser + 2.0 * self.denoiser_backward
+
+    def __add__(self, other: Cost) -> Cost:
+        counts = {name: getattr(self, name) + getattr(other, name) for name in COUNTED}
+        peaks = [peak for peak in (self.peak_memory, other.peak_memory) if peak is not None]
+        return Cost(**counts, seconds=self.seconds + other.seconds, peak_memory=max(peaks, default=None))
+
+    def __mul__(self, times: float) -> Cost:
+        counts = {name: getattr(self, name) * times for name in COUNTED}
+        return Cost(**counts, seconds=self.seconds * times, peak_memory=self.peak_memory)
+
+
+#: The networks whose evaluations are counted, as field names of `Cost`.
+COUNTED = tuple(f.name for f in fields(Cost) if f.name not in ("seconds", "peak_memory"))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a method may spend on ONE image, final sampling and decoding included; None is unlimited.
+
+    seconds: wall-clock; a batch of B images may take B times as long. calls: `Cost.calls`. steps: candidates that the
+    search may propose. Steps and calls give the same result in any batch; seconds need not.
+    """
+
+    seconds: float | None = None
+    calls: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "calls", "steps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise BadValue(
+                    f"budget {name}={value!r} is not a positive number; give more than 0 or leave it out"
+                )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One proposal of a search: noise (B, C, h, w); score (B,) or None; images when they were decoded on the way.
+
+    `info` holds per-sample figures (B,) that the trace keeps, such as the cosine or the norm.
+    """
+
+    noise: Tensor
+    score: Tensor | None = None
+    images: Tensor | None = None
+    info: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TracePoint:
+    """One candidate as the trace keeps it: cost so far (per image) and per-sample figures, all on the host."""
+
+    step: int
+    cost: Cost
+    score: tuple[float, ...] | None
+    best: tuple[float, ...] | None
+    info: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A search as it went, one point a candidate."""
+
+    points: tuple[TracePoint, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def rows(self) -> list[dict[str, float]]:
+        """One row per (candidate, sample): step, sample, calls and seconds so far, score, best score so far, info."""
+        rows = []
+        for point in self.points:
+            columns = {"score": point.score, "best": point.best, **point.info}
+            kept = {name: values for name, values in columns.items() if values is not None}
+            for sample in range(len(next(iter(kept.values()), ()))):
+                row: dict[str, float] = {"step": point.step, "sample": sample}
+                row |= {"calls": point.cost.calls, "seconds": point.cost.seconds}
+                rows.append(row | {name: values[sample] for name, values in kept.items()})
+        return rows
+
+    def frame(self) -> pd.DataFrame:
+        """`rows` as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows())
+
+
+@dataclass(frozen=True)
+class NoiseResult:
+    """What a method found: images (B, 3, H, W) in [0, 1], noise and the initial noise (B, C, h, w), score (B,) or None.
+
+    `prompts` and `seeds` name the B samples in order. The noise plugs into the model's own diffusers pipeline as
+    `pipe(prompt, latents=result.noise, **model.call_kwargs)`. `stopped` says why the search ended: "done" or the budget
+    that ran out.
+    """
+
+    images: Tensor
+    noise: Tensor
+    initial: Tensor
+    score: Tensor | None
+    trace: Trace
+    cost: Cost
+    prompts: Sequence[str]
+    seeds: Sequence[int]
+    method: str
+    model: str
+    stopped: str
