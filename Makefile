@@ -1,0 +1,59 @@
+# `make demo` and `make test` work on a fresh clone: each completes .venv first, with uv where there is one, else with pip.
+# Exact versions come from constraints.txt. Set PYTHON to choose an interpreter, JOBS for the number of test processes,
+# ARGS for anything that pytest should be given.
+
+PYTHON ?= python3
+JOBS   ?= 2
+ARGS   ?=
+
+BIN   := .venv/bin
+UV    := $(shell uv --version >/dev/null 2>&1 && echo uv --no-python-downloads)
+NEEDS := setup.cfg pyproject.toml constraints.txt
+
+# The comparison that `make demo` shows; the second line adds to the store of the first.
+COMPARE := $(BIN)/noisekit compare --prompts tiny --limit 12 --seeds 2 --store runs/demo
+
+.PHONY: help demo test lint clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/installed  ## compare noise methods on the bundled tiny world; the report is runs/demo/report.html
+	$(COMPARE) --model tiny --methods standard,selection,cosine
+	$(COMPARE) --model tiny-turbo --methods standard,reno
+
+test: .venv/installed-test  ## run every test that needs no GPU and no published weights
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: .venv/installed-test  ## ruff and mypy, as the tests run them
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+clean:  ## remove the environment and all caches; runs are kept
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis noisekit.egg-info dist
+	find noisekit tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: $(NEEDS)
+	$(call install,.)
+
+.venv/installed-test: $(NEEDS)
+	$(call install,.[test])
+
+# A .venv that was begun or made otherwise is completed, never rebuilt.
+ifneq ($(UV),)
+define install
+	@echo "Installing noisekit with uv into .venv (about a minute) ..."
+	@test -x $(BIN)/python || $(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv
+	@UV_COMPILE_BYTECODE=1 $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
+	@touch $@
+endef
+else
+define install
+	@echo "Installing noisekit with pip into .venv (two to four minutes) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '$(1)'
+	@touch $@
+endef
+endif

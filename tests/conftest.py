@@ -1,0 +1,71 @@
+"""What every test stands on: no network, one thread a worker, markers that say why they skip, and the shared data.
+
+The environment is set before anything imports torch, transformers or matplotlib, and subprocesses inherit it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ["MPLBACKEND"] = "Agg"
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism; threads in each would only fight
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Deadlines measure the machine, and random examples make a red test that nobody else can repeat.
+hypothesis.settings.register_profile("noisekit", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("noisekit")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+    parser.addoption(
+        "--weights", action="store_true", help="also run the tests that load published weights from a hub"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip by marker, each with a reason that the closing summary shows."""
+    reasons = {}
+    if not config.getoption("--slow"):
+        reasons["slow"] = "slow: give --slow to run it"
+    if not config.getoption("--weights"):
+        reasons["weights"] = (
+            "needs published weights from a model hub: give --weights, with HF_HUB_OFFLINE=0, to run it"
+        )
+    if any(item.get_closest_marker("gpu") for item in items) and not cuda():
+        reasons["gpu"] = "needs a CUDA device, and there is none here"
+    for item in items:
+        for marker, reason in reasons.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def cuda() -> bool:
+    """Whether there is a CUDA device; asked only when a test wants one, since importing torch takes seconds."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public data (prompt lists, a published aesthetic head): $NOISEKIT_SHARED, by default ../shared."""
+    folder = Path(os.environ.get("NOISEKIT_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip("needs public data: set NOISEKIT_SHARED to its folder (default: ../shared)")
+    return folder
