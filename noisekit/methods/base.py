@@ -149,7 +149,6 @@ class NoiseMethod(ABC):
                 if observe is not None:
                     with meter.paused():
                         observe(len(points) - 1, best)
-            search.close()
             bar.close()
             images = best.images if best.images is not None else final_image(best.noise)
             cost = meter.cost

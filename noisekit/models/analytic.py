@@ -1,0 +1,110 @@
+"""A diffusion model whose denoiser is exact: a Gaussian mixture per prompt. The ground of the tests.
+
+    x_0 ~ Σ_k w·N(μ_k, τ²·I)        w = 1/K, means μ_k drawn from the prompt's hash
+    x_t = a·x_0 + s·ε                a = √ā_t, s = √(1 − ā_t)
+    ε̂(x, t) = E[ε | x_t = x] = s·Σ_k r_k·(x − a·μ_k) / (a²τ² + s²)
+    r_k ∝ exp(−‖x − a·μ_k‖² / 2(a²τ² + s²))
+
+`decode` maps latents linearly around mid-grey: image = clamp(½ + x/10, 0, 1), its single channel three times over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisekit.cost import counted
+from noisekit.models.base import Conditioning, Marker, Model, guided
+from noisekit.models.cards import Card
+from noisekit.noise import generator
+from noisekit.solvers import DDIM, Grid, scheduler_grid
+
+
+class AnalyticModel(Model):
+    """K Gaussians of width τ around prompt-keyed means of typical norm `spread`·√d; exact at every timestep.
+
+    With K = 1 denoising and inversion are affine maps, so optima are known in closed form.
+    """
+
+    def __init__(
+        self, *, size: int = 4, components: int = 2, spread: float = 1.0, width: float = 0.5, **settings: Any
+    ) -> None:
+        self.name, self.device = "analytic", torch.device("cpu")
+        self.card = dataclasses.replace(Card("analytic", steps=10, guidance=1.0, batch=64), **settings)
+        self.noise_shape = (1, size, size)
+        self.components, self.spread, self.width = components, spread, width
+        one_step = {Marker.ONE_STEP} if self.card.steps == 1 else set()
+        self.markers = frozenset({Marker.INVERTIBLE, Marker.DIFFERENTIABLE} | one_step)
+
+    def encode(self, prompts: Sequence[str]) -> Conditioning:
+        return Conditioning(torch.stack([self.means(text) for text in prompts]), self.means("")[None])
+
+    def means(self, prompt: str) -> Tensor:
+        """The prompt's μ, (K, C, h, w)."""
+        shape = (self.components, *self.noise_shape)
+        return self.spread * torch.randn(shape, generator=generator("analytic", prompt))
+
+    def grid(self, steps: int) -> Grid:
+        return scheduler_grid(SCHEDULE, steps)
+
+    def predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
+        with_prompt = self.noise_in(x, t, conditioning.positive)
+        if not guided(guidance):
+            return counted("denoiser", with_prompt)
+        without = self.noise_in(x, t, conditioning.negative.expand_as(conditioning.positive))
+        without, with_prompt = counted("denoiser", torch.cat([without, with_prompt])).chunk(2)
+        return without + guidance * (with_prompt - without)
+
+    def noise_in(self, x: Tensor, t: Tensor, means: Tensor) -> Tensor:
+        """E[ε | x_t = x] for the mixture with `means` (B, K, C, h, w)."""
+        alpha_bar = self._alpha_bar[int(t)]
+        a, s = alpha_bar.sqrt().item(), (1 - alpha_bar).sqrt().item()
+        variance = (a * self.width) ** 2 + s**2
+        offset = x[:, None] - a * means
+        logits = -offset.flatten(2).square().sum(2) / (2 * variance)
+        share = logits.softmax(1)[:, :, None, None, None]
+        return s * (share * offset).sum(1) / variance
+
+    def sample(
+        self,
+        noise: Tensor,
+        conditioning: Conditioning,
+        generators: list[torch.Generator] | None = None,
+        steps: int | None = None,
+    ) -> Tensor:
+        def u(x: Tensor, t: Tensor) -> Tensor:
+            return self.predict(x, t, conditioning, self.card.guidance)
+
+        return DDIM().denoise(u, noise, self.grid(steps or self.card.steps))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        images = (0.5 + latents / 10).clamp(0, 1).expand(-1, 3, -1, -1)
+        return counted("decoder", images)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        mixture = {"components": self.components, "spread": self.spread, "width": self.width}
+        run = {"steps": self.card.steps, "guidance": self.card.guidance, "size": list(self.noise_shape)}
+        return {"pipeline": "analytic"} | mixture | run
+
+    @property
+    def _alpha_bar(self) -> Tensor:
+        betas = torch.linspace(SCHEDULE["beta_start"] ** 0.5, SCHEDULE["beta_end"] ** 0.5, 1000) ** 2
+        return (1 - betas).cumprod(0)
+
+
+#: The time axis of the analytic model, as a diffusers scheduler's configuration.
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
+    "set_alpha_to_one": True,
+}
