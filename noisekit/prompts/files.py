@@ -1,0 +1,127 @@
+"""Prompt files: .txt (one prompt a line), .csv and .tsv (a named column), .json and .jsonl (texts or records).
+
+Every record comes out as a mapping with the text under "prompt" and the other columns under their lower-case names.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from noisekit.errors import BadValue
+from noisekit.registry import shortened
+
+#: Names of the column that holds the text, in order of preference; case does not matter.
+COLUMNS = ("prompt", "prompts", "text", "caption")
+
+Record = dict[str, Any]
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a prompt file, empty ones included; `BadValue` when it is missing or does not read as its suffix."""
+    suffix = path.suffix.lower()
+    if suffix not in _READERS:
+        raise BadValue(f"prompt file {str(path)!r} does not end in {', '.join(_READERS)}")
+    try:
+        return _READERS[suffix](_text(path))
+    except _Unreadable as problem:
+        raise BadValue(f"prompt file {str(path)!r} {problem}") from None
+
+
+class _Unreadable(Exception):
+    """What is wrong with the content, as the end of a sentence about the file."""
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _Unreadable(f"is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise _Unreadable(f"cannot be read: {error.strerror or error}") from None
+    if "\0" in text:
+        raise _Unreadable("is not a text file: it holds zero bytes")
+    if not text.strip():
+        raise _Unreadable("is empty; give at least one line of text")
+    return text
+
+
+def _lines(text: str) -> list[Record]:
+    return [{"prompt": line} for line in text.rstrip().split("\n")]
+
+
+def _table(text: str, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) -> list[Record]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+    header: list[str] | None = None
+    records = []
+    try:
+        for cells in reader:
+            if header is None:
+                header = [cell.strip().lower() for cell in cells]
+                column = _column(header)
+            elif not cells:
+                records.append({"prompt": ""})
+            elif len(cells) != len(header):
+                raise _Unreadable(
+                    f"has {len(cells)} cells in line {reader.line_num} where its header has {len(header)}; put quotes "
+                    "around texts that contain the separator"
+                )
+            else:
+                row = dict(zip(header, cells, strict=True))
+                records.append({"prompt": row.pop(column)} | row)
+    except csv.Error as error:
+        raise _Unreadable(f"is not a table ({error} in line {reader.line_num})") from None
+    return records
+
+
+def _tabbed(text: str) -> list[Record]:
+    return _table(text, "\t", csv.QUOTE_NONE)
+
+
+def _json(text: str) -> list[Record]:
+    entries = _parsed(text)
+    if not isinstance(entries, list):
+        raise _Unreadable("is not a JSON list of texts or of records")
+    return [_record(entry) for entry in entries]
+
+
+def _json_lines(text: str) -> list[Record]:
+    lines = enumerate(text.rstrip().split("\n"), 1)
+    return [_record(_parsed(line, f" in line {n}")) if line.strip() else {"prompt": ""} for n, line in lines]
+
+
+def _parsed(text: str, where: str = "") -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _Unreadable(f"is not valid JSON{where}: {error}") from None
+
+
+def _record(entry: Any) -> Record:
+    if isinstance(entry, str):
+        return {"prompt": entry}
+    if not isinstance(entry, Mapping):
+        raise _Unreadable(f"holds {shortened(repr(entry))} where a text or a record should be")
+    row = {str(key).strip().lower(): value for key, value in entry.items()}
+    return {"prompt": row.pop(_column(list(row)))} | row
+
+
+def _column(names: list[str]) -> str:
+    for name in COLUMNS:
+        if name in names:
+            return name
+    given = shortened(", ".join(names))
+    raise _Unreadable(f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}; it has: {given}")
+
+
+_READERS: Mapping[str, Callable[[str], list[Record]]] = {
+    ".txt": _lines,
+    ".csv": _table,
+    ".tsv": _tabbed,
+    ".json": _json,
+    ".jsonl": _json_lines,
+}
