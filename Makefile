@@ -40,6 +40,7 @@ clean:  ## remove the environment and all caches; runs are kept
 
 .venv/installed-test: $(NEEDS)
 	$(call install,.[test])
+	@touch .venv/installed
 
 # A .venv that was begun or made otherwise is completed, never rebuilt.
 ifneq ($(UV),)
@@ -52,7 +53,8 @@ endef
 else
 define install
 	@echo "Installing noisekit with pip into .venv (two to four minutes) ..."
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv .venv
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '$(1)'
 	@touch $@
 endef

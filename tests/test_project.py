@@ -100,7 +100,7 @@ def test_rooms_import_only_from_rooms_above() -> None:
             wrong.append(f"{path.relative_to(ROOT)}: give the room {room!r} its place in ROOMS")
             continue
         package = list(path.relative_to(ROOT).parent.parts)
-        for line, name in imports(ast.parse(path.read_text(encoding="utf-8")), package):
+        for line, name in dict.fromkeys(imports(ast.parse(path.read_text(encoding="utf-8")), package)):
             top, _, rest = name.partition(".")
             if room == "world" and top in HEAVY - {"scipy"}:
                 wrong.append(
@@ -109,8 +109,8 @@ def test_rooms_import_only_from_rooms_above() -> None:
             if top != "noisekit" or rest == "__version__":
                 continue
             other = rest.split(".")[0]
-            is_room = (PACKAGE / other).is_dir() or (PACKAGE / f"{other}.py").is_file()
-            other = other if other and is_room else "init"
+            is_room = other in ROOMS or (PACKAGE / other).is_dir() or (PACKAGE / f"{other}.py").is_file()
+            other = other if is_room and other else "init"
             above = other in ROOMS and ROOMS.index(other) <= ROOMS.index(room)
             if not above or (room, other) in STRANGERS:
                 wrong.append(f"{path.relative_to(ROOT)}:{line}: {room} imports {other}")
@@ -176,10 +176,9 @@ def test_an_installation_holds_every_data_file(tracked: list[Path]) -> None:
         path for path in tracked if PACKAGE in path.parents and path.suffix != ".py" and path not in packaged
     ]
     assert not missing, f"package_data in setup.cfg leaves out {missing}"
-    bare = [path.parent for path in tracked if PACKAGE in path.parents and path.suffix == ".py"]
-    assert not [folder for folder in bare if not (folder / "__init__.py").is_file()], (
-        "a package without __init__.py"
-    )
+    folders = {path.parent for path in tracked if PACKAGE in path.parents and path.suffix == ".py"}
+    bare = [folder for folder in folders if not (folder / "__init__.py").is_file()]
+    assert not bare, f"without an __init__.py, an installation leaves out {bare}"
 
 
 def test_constraints_lie_within_the_ranges() -> None:
