@@ -8,7 +8,7 @@ States are variance-preserving: x_t = √ā_t·x_0 + √(1 − ā_t)·ε, with �
     "sample":        ε̂ = (x − a·u) / s     x̂_0 = u
 
 An explicit inverse step cannot be exact, because the prediction that it needs sits at the state it looks for. It evaluates
-the network at the known state x_{t−1} and hands it either timestep:
+the network at the known state x_{t−1}, tells it either timestep, and reads the answer at the level of the state:
 
     evaluate_at="target"    u(x_{t−1}, t): the noisier end of the step, as Eq. 2 of "Not All Noises Are Created Equally"
     evaluate_at="current"   u(x_{t−1}, t − 1): the cleaner end, as most inversion code does
@@ -38,14 +38,13 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 class Grid:
     """n timesteps from noisy to clean, and ā (n + 1,) at each of them and at the clean end; fp64 on the host.
 
-    `alpha_bar_zero` is ā at timestep 0: what a network evaluated at the clean end believes, where the grid itself may
-    end at exactly 1.
+    `told_clean` is the timestep that a network evaluated at the clean end is told.
     """
 
     timesteps: Tensor
     alpha_bar: Tensor
-    alpha_bar_zero: float
     prediction: PredictionType = "epsilon"
+    told_clean: int = 0
 
     def __post_init__(self) -> None:
         if len(self.alpha_bar) != len(self.timesteps) + 1:
@@ -53,9 +52,9 @@ class Grid:
                 f"{len(self.timesteps)} timesteps need {len(self.timesteps) + 1} alphas, not {len(self.alpha_bar)}"
             )
         if not (
-            0 < self.alpha_bar[0] and bool((self.alpha_bar.diff() > 0).all()) and self.alpha_bar[-1] <= 1
+            self.alpha_bar[0] > 0 and bool((self.alpha_bar.diff() >= 0).all()) and self.alpha_bar[-1] <= 1
         ):
-            raise BadValue("the cumulative alphas of a grid must rise from above 0 to at most 1")
+            raise BadValue("the cumulative alphas of a grid must not fall, from above 0 to at most 1")
 
     def __len__(self) -> int:
         return len(self.timesteps)
@@ -68,15 +67,20 @@ class Grid:
         """√(1 − ā) at point k of the grid."""
         return math.sqrt(1 - self.alpha_bar[k].item())
 
-    def epsilon(self, u: Tensor, x: Tensor, alpha_bar: float) -> Tensor:
-        """The noise ε̂ that the raw prediction u means to a network that was told `alpha_bar` at state x."""
-        a, s = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
+    def epsilon(self, u: Tensor, x: Tensor, k: int) -> Tensor:
+        """The noise ε̂ that the raw prediction u means for a state x at point k."""
+        a, s = self.a(k), self.s(k)
         match self.prediction:
             case "epsilon":
                 return u
             case "v_prediction":
                 return a * u + s * x
             case "sample":
+                if s == 0:
+                    raise BadValue(
+                        "a network that predicts the sample says nothing of the noise at ā = 1, so it cannot be inverted "
+                        "from there; give the scheduler set_alpha_to_one=False"
+                    )
                 return (x - a * u) / s
             case other:
                 assert_never(other)
@@ -90,7 +94,7 @@ def scheduler_grid(config: Mapping[str, Any], steps: int) -> Grid:
     scheduler.set_timesteps(steps)
     alphas = scheduler.alphas_cumprod.double()
     ends = torch.cat([alphas[scheduler.timesteps], scheduler.final_alpha_cumprod.double().reshape(1)])
-    return Grid(scheduler.timesteps, ends, alphas[0].item(), scheduler.config.prediction_type)
+    return Grid(scheduler.timesteps, ends, scheduler.config.prediction_type)
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,11 @@ class Solver(ABC):
         """ε′ = F(ε) = invert(denoise(ε)); `inverse` is the denoiser on the way back (another guidance), default u."""
         return self.invert(inverse or u, self.denoise(u, noise, grid), grid)
 
-    def told(self, grid: Grid, k: int) -> tuple[Tensor, float]:
-        """Timestep and ā that the network is told for the inverse step from point k + 1 to point k."""
+    def told(self, grid: Grid, k: int) -> Tensor:
+        """The timestep that the network is told for the inverse step from point k + 1 to point k."""
         point = k if self.evaluate_at == "target" else k + 1
-        if point < len(grid):
-            return grid.timesteps[point], grid.alpha_bar[point].item()
-        return torch.zeros_like(grid.timesteps[0]), grid.alpha_bar_zero
+        return (
+            grid.timesteps[point]
+            if point < len(grid)
+            else torch.full_like(grid.timesteps[0], grid.told_clean)
+        )

@@ -21,14 +21,12 @@ class DDIM(Solver):
 
     def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         for k, t in enumerate(grid.timesteps):
-            epsilon = grid.epsilon(u(x, t), x, grid.alpha_bar[k].item())
-            x = move(x, epsilon, grid, k, k + 1)
+            x = move(x, grid.epsilon(u(x, t), x, k), grid, k, k + 1)
         return x
 
     def invert(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         for k in reversed(range(len(grid))):
-            t, alpha_bar = self.told(grid, k)
-            x = move(x, grid.epsilon(u(x, t), x, alpha_bar), grid, k + 1, k)
+            x = move(x, grid.epsilon(u(x, self.told(grid, k)), x, k + 1), grid, k + 1, k)
         return x
 
 

@@ -27,15 +27,14 @@ class DPMSolver(Solver):
     def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         history: list[Tensor] = []
         for k, t in enumerate(grid.timesteps):
-            epsilon = grid.epsilon(u(x, t), x, grid.alpha_bar[k].item())
-            x = multistep(x, epsilon, grid, (k - 1, k, k + 1), history)
+            x = multistep(x, grid.epsilon(u(x, t), x, k), grid, (k - 1, k, k + 1), history)
         return x
 
     def invert(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         history: list[Tensor] = []
         for k in reversed(range(len(grid))):
-            t, alpha_bar = self.told(grid, k)
-            x = multistep(x, grid.epsilon(u(x, t), x, alpha_bar), grid, (k + 2, k + 1, k), history)
+            epsilon = grid.epsilon(u(x, self.told(grid, k)), x, k + 1)
+            x = multistep(x, epsilon, grid, (k + 2, k + 1, k), history)
         return x
 
 
@@ -49,6 +48,8 @@ def multistep(
     if len(history) == 1 or math.isinf(log_snr(grid, previous)) or math.isinf(log_snr(grid, end)):
         return move(x, epsilon, grid, current, end)
     h = log_snr(grid, end) - log_snr(grid, current)
+    if h == 0:  # some grids name their last level twice
+        return x
     r = (log_snr(grid, current) - log_snr(grid, previous)) / h
     direction = clean + (clean - history[-2]) / (2 * r)
     return grid.s(end) / grid.s(current) * x - grid.a(end) * math.expm1(-h) * direction

@@ -11,8 +11,7 @@ With σ = √((1 − ā) / ā) and the variance-exploding state X = x·√(σ² 
     denoise:  X_t     = X_{t+1} + (σ_t − σ_{t+1})/σ_{t+1}·(X_{t+1} − D(X_{t+1}; σ_{t+1}))
     invert:   X_{t+1} = (σ_{t+1}·X_t + (σ_t − σ_{t+1})·c_out·u) / ((σ_t − σ_{t+1})·(1 − c_skip) + σ_{t+1})
 
-The inverse solves the denoising step for X_{t+1} exactly where it is linear (c_skip) and takes u at X_t; coefficients and
-c_in are those of the timestep that the network is told.
+The inverse solves the denoising step for X_{t+1} exactly where it is linear (c_skip, c_out at σ_{t+1}) and takes u at X_t.
 """
 
 from __future__ import annotations
@@ -44,10 +43,9 @@ class Euler(Solver):
         sigmas = [sigma(ā) for ā in grid.alpha_bar.tolist()]
         state = x * math.hypot(sigmas[-1], 1)
         for k in reversed(range(len(grid))):
-            t, alpha_bar = self.told(grid, k)
-            told, now, end = sigma(alpha_bar), sigmas[k + 1], sigmas[k]
-            c_skip, c_out = coefficients(told, grid.prediction)
-            prediction = u(state / math.hypot(told, 1), t)
+            now, end = sigmas[k + 1], sigmas[k]
+            c_skip, c_out = coefficients(end, grid.prediction)
+            prediction = u(state / math.hypot(now, 1), self.told(grid, k))
             state = (end * state + (now - end) * c_out * prediction) / ((now - end) * (1 - c_skip) + end)
         return state / math.hypot(sigmas[0], 1)
 

@@ -1,0 +1,61 @@
+"""Noise is keyed by the sample: it depends on nothing else, and what should share it does."""
+
+import pytest
+import torch
+
+from noisekit.errors import BadValue
+from noisekit.noise import NoiseSource, published_noise
+
+SHAPE = (4, 8, 8)
+
+
+def source(prompts, seeds, **more):
+    return NoiseSource(SHAPE, prompts, seeds, **more)
+
+
+def test_a_sample_draws_the_same_numbers_in_any_batch():
+    batch = source(["a", "b", "c"], [0, 1, 2])
+    for i, (prompt, seed) in enumerate([("a", 0), ("b", 1), ("c", 2)]):
+        alone = source([prompt], [seed])
+        for draw in ("draw", "step"):
+            assert torch.equal(getattr(batch, draw)(5)[i], getattr(alone, draw)(5)[0])
+
+
+def test_the_first_candidate_is_the_standard_noise_and_the_others_are_not():
+    one = source(["a"], [7])
+    assert torch.equal(one.initial, one.draw(0))
+    draws = torch.cat([one.draw(k) for k in range(4)] + [one.step(k) for k in range(4)])
+    gram = draws.flatten(1) @ draws.flatten(1).T / draws[0].numel()
+    assert (gram - torch.eye(8)).abs().max() < 0.3  # independent, unit variance
+
+
+def test_noise_is_standard_normal():
+    x = source([str(i) for i in range(200)], list(range(200))).initial
+    assert abs(x.mean()) < 0.01
+    assert abs(x.var() - 1) < 0.02
+    assert abs((x**4).mean() - 3) < 0.1
+
+
+def test_seeds_are_independent_across_prompts_by_default_and_shared_on_request():
+    keyed = source(["a", "b"], [0, 0]).initial
+    shared = source(["a", "b"], [0, 0], convention="shared").initial
+    assert not torch.equal(keyed[0], keyed[1])
+    assert torch.equal(shared[0], shared[1])
+
+
+def test_sampler_generators_start_anew_at_every_call():
+    one = source(["a", "b"], [0, 0])
+    first, second = one.sampler_generators(), one.sampler_generators()
+    assert [g.initial_seed() for g in first] == [g.initial_seed() for g in second]
+    assert first[0].initial_seed() != first[1].initial_seed()
+
+
+def test_the_published_pool_is_torchs_own_stream():
+    torch.manual_seed(42)
+    assert torch.equal(published_noise(42, SHAPE), torch.randn(1, *SHAPE))
+
+
+@pytest.mark.parametrize(("seeds", "convention"), [([0], "per_prompt"), ([0, 1], "per-seed")])
+def test_bad_sources_say_what_is_wrong(seeds, convention):
+    with pytest.raises(BadValue, match=r"2 prompts but 1|per-seed"):
+        source(["a", "b"], seeds, convention=convention)
