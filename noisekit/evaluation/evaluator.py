@@ -1,0 +1,106 @@
+"""The evaluator: images and prompts in, one row an image and one column a metric out.
+
+Images are judged as the 8-bit files that people get, the same way for every method, whatever a method computed inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
+
+from noisekit.errors import BadValue, unknown
+from noisekit.evaluation.truth import Truth
+from noisekit.registry import REWARDS
+from noisekit.rewards import Reward, Weights, load_reward
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from torch import Tensor
+
+DEFAULT_METRICS = ("clip_score", "aesthetic", "truth")
+
+
+class Metric(Protocol):
+    """What the evaluator asks of a metric. Higher is better; scores that differ by at most `tie` are equal."""
+
+    name: str
+    columns: tuple[str, ...]
+    tie: float
+    identity: Mapping[str, Any]
+
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, list[float]]: ...
+
+
+class JudgedReward:
+    """A reward as a metric: its 8-bit path, one column."""
+
+    def __init__(self, reward: Reward) -> None:
+        self.reward, self.name, self.tie = reward, reward.name, reward.tie
+        self.columns: tuple[str, ...] = (reward.name,)
+        self.identity: Mapping[str, Any] = reward.identity
+
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, list[float]]:
+        return {self.name: self.reward.judge(images, prompts).tolist()}
+
+
+class Evaluator:
+    """Scores images by several metrics: `Evaluator(["clip_score", "truth"])(images, prompts)` is a DataFrame.
+
+    metrics: names of rewards, or "truth"; weights and device: those of the rewards. Raises `BadValue` on unknown or
+    repeated metrics and `CorruptWeights` on damaged files, both at once and not at the first image.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str] = DEFAULT_METRICS,
+        weights: Weights = "tiny",
+        device: str | torch.device = "cpu",
+        batch: int = 64,
+    ) -> None:
+        names = checked_metrics(metrics)
+        self.batch = batch
+        self.metrics: dict[str, Metric] = {
+            name: Truth() if name == "truth" else JudgedReward(load_reward(name, weights, device))
+            for name in names
+        }
+
+    @property
+    def columns(self) -> list[str]:
+        return [column for metric in self.metrics.values() for column in metric.columns]
+
+    def __call__(self, images: Tensor | Sequence[Tensor], prompts: Sequence[str]) -> pd.DataFrame:
+        """Scores of images (N, 3, H, W) in [0, 1], or of N images (3, H, W) that may differ in size."""
+        import pandas as pd
+
+        return pd.DataFrame(self.scores(images, prompts), columns=self.columns)
+
+    def scores(self, images: Tensor | Sequence[Tensor], prompts: Sequence[str]) -> dict[str, list[float]]:
+        """The columns of the frame as lists."""
+        import torch
+
+        if len(images) != len(prompts):
+            raise BadValue(f"{len(images)} images came with {len(prompts)} prompts; give one prompt an image")
+        result: dict[str, list[float]] = {column: [] for column in self.columns}
+        for _, group in groupby(range(len(prompts)), key=lambda i: tuple(images[i].shape)):
+            alike = list(group)
+            for part in (alike[start : start + self.batch] for start in range(0, len(alike), self.batch)):
+                stacked, texts = torch.stack([images[i] for i in part]), [prompts[i] for i in part]
+                for metric in self.metrics.values():
+                    for column, values in metric(stacked, texts).items():
+                        result[column].extend(values)
+        return result
+
+
+def checked_metrics(metrics: Sequence[str]) -> list[str]:
+    """Metric names as a list; raise on none, unknown and repeated ones."""
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    if not names:
+        raise BadValue("no metrics were given; give at least one")
+    for name in names:
+        if name != "truth" and name not in REWARDS:
+            raise unknown("metric", str(name), [*REWARDS, "truth"])
+        if names.count(name) > 1:
+            raise BadValue(f"metric {name!r} was given twice; give it once")
+    return names
