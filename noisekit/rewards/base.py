@@ -1,0 +1,114 @@
+"""A reward scores how well an image shows its prompt, or how good it looks: R(x, c), higher is better.
+
+One network, two ways to look at an image. `reward(images, prompts)` keeps the gradient to the image and is what methods
+climb; `reward.judge(images, prompts)` reads the image as the 8-bit file that a person gets and is what evaluators report.
+Both run in fp32: half precision would round scores to steps that look like ties.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, final
+
+import torch
+from torch import Tensor
+
+from noisekit.cost import counted
+from noisekit.errors import BadValue
+from noisekit.rewards.checkpoint import folder_hash
+from noisekit.rewards.preprocess import Preprocess
+
+Weights = Literal["tiny", "published"]
+
+#: How far outside [0, 1] a pixel may lie before it is taken for another range, such as [-1, 1].
+SLACK = 1e-3
+
+
+class Reward(ABC):
+    """Base of every reward. Higher is better for all of them."""
+
+    #: The reward's name in the registry, and the column of tables.
+    name: ClassVar[str]
+    #: Which definition of the score this is, in words that stand beside the number.
+    version: ClassVar[str]
+    #: Whether the score depends on the prompt.
+    reads_prompt: ClassVar[bool]
+
+    def __init__(self, folder: Path, weights: str, device: str | torch.device) -> None:
+        self.folder, self.weights, self.device = folder, weights, torch.device(device)
+        self.preprocess = Preprocess.from_folder(folder)
+
+    @classmethod
+    @final
+    def from_folder(
+        cls, folder: str | Path, *, weights: str | None = None, device: str | torch.device = "cpu"
+    ) -> Self:
+        """Load from a checkpoint folder; `weights` is the name to show, by default the folder's."""
+        path = Path(folder)
+        return cls(path, weights or path.resolve().name, device)
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest score that these weights can give."""
+
+    @property
+    @abstractmethod
+    def family(self) -> str:
+        """The backbone. Rewards of one family are no independent witnesses of each other."""
+
+    @abstractmethod
+    def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        """Scores (B,) of preprocessed pixels (B, 3, S, S); differentiable."""
+
+    @property
+    @final
+    def tie(self) -> float:
+        """Two scores closer than this are a tie: a ten-thousandth of the range, far above rounding."""
+        low, high = self.bounds
+        return 1e-4 * (high - low)
+
+    @property
+    @final
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the score besides image and prompt."""
+        return {"reward": self.name, "version": self.version, "weights": folder_hash(self.folder)}
+
+    @final
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        """Scores (B,) of images (B, 3, H, W) in [0, 1], with the gradient to the images. NaN pixels score NaN."""
+        checked_images(images, prompts)
+        pixels = self.preprocess.tensor_pixels(images.to(self.device, torch.float32))
+        return self._counted_score(pixels, prompts)
+
+    @final
+    @torch.no_grad()
+    def judge(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        """Scores (B,) of the same images stored with 8 bits a channel and resized by Pillow, without gradient."""
+        checked_images(images, prompts)
+        pixels = self.preprocess.judged_pixels(images.to(self.device, torch.float32))
+        return self._counted_score(pixels, prompts)
+
+    def _counted_score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            return counted("reward", self.score(pixels, prompts))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(weights={self.weights!r}, version={self.version!r})"
+
+
+def checked_images(images: Tensor, prompts: Sequence[str]) -> None:
+    """Raise `BadValue` unless images are (B, 3, H, W) floats in [0, 1] with one prompt each."""
+    if isinstance(prompts, str):
+        raise BadValue(f"prompts={prompts!r} is a single text; give a list with one prompt an image")
+    if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise BadValue(
+            f"images of shape {tuple(images.shape)} and type {images.dtype} are not (B, 3, H, W) floats; convert them"
+        )
+    if len(images) != len(prompts):
+        raise BadValue(f"{len(images)} images came with {len(prompts)} prompts; give one prompt an image")
+    if ((images < -SLACK) | (images > 1 + SLACK)).any():
+        low, high = images.min().item(), images.max().item()
+        raise BadValue(f"image values from {low:.3g} to {high:.3g} are not in [0, 1]; rescale them first")

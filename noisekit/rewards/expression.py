@@ -1,0 +1,42 @@
+"""Weighted sums of rewards, written as "clip_score:0.01 + aesthetic:0.3": R = Σ_k w_k · R_k."""
+
+from __future__ import annotations
+
+import math
+
+from noisekit.errors import BadValue, unknown
+from noisekit.registry import REWARDS, shortened
+
+EXAMPLE = "write it as 'clip_score:0.01 + aesthetic:0.3'"
+
+
+def parse_weights(expression: str) -> dict[str, float]:
+    """Reward names and their weights, in the order written; a name alone weighs 1.
+
+    Raises `BadValue` on unknown or repeated rewards and on weights that are not finite numbers other than 0.
+    """
+    if not isinstance(expression, str) or not expression.strip():
+        raise BadValue(f"rewards={expression!r} names no reward; {EXAMPLE}")
+    weights: dict[str, float] = {}
+    for term in expression.split("+"):
+        name, colon, number = (part.strip() for part in term.partition(":"))
+        if not name:
+            raise BadValue(f"rewards={shortened(expression)!r} has a term without a name; {EXAMPLE}")
+        if name not in REWARDS:
+            raise unknown("reward", shortened(name), REWARDS)
+        if name in weights:
+            raise BadValue(f"rewards={shortened(expression)!r} names {name!r} twice; add the two weights up")
+        weights[name] = _weight(name, number) if colon else 1.0
+    return weights
+
+
+def _weight(name: str, number: str) -> float:
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight) or weight == 0:
+        raise BadValue(
+            f"weight {shortened(number)!r} of reward {name!r} is not a number other than 0; {EXAMPLE}"
+        )
+    return weight

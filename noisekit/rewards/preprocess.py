@@ -1,0 +1,91 @@
+"""From an image to what a CLIP tower reads: shortest side to `size`, centre crop, normalise.
+
+    x ← (crop(resize(x)) − mean) / std         resize: bicubic, antialiased (a = −1/2, as Pillow's)
+
+Two passes give the same result up to rounding. `tensor_pixels` stays in floating point and has a gradient everywhere:
+bicubic overshoot is kept, since clamping would cut the gradient there. `judged_pixels` is what published scores are made
+with: 8-bit values, resized by Pillow. At the native size both only normalise.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from noisekit.errors import CorruptWeights
+
+FILE = "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """size: side of the square input in pixels; mean and std: per channel, for values in [0, 1]."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read a checkpoint's preprocessor_config.json, whose size is a number or {"shortest_edge": number}."""
+        file = folder / FILE
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+            size = config["size"]
+            red, green, blue = config["image_mean"]
+            deviations = config["image_std"]
+            edge = size if isinstance(size, int) else size.get("shortest_edge") or size["height"]
+            return cls(int(edge), (red, green, blue), (deviations[0], deviations[1], deviations[2]))
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise CorruptWeights(
+                f"{str(file)!r} could not be read as a CLIP preprocessor's configuration with size, image_mean and "
+                f"image_std ({type(error).__name__}: {error}); copy it from the checkpoint again"
+            ) from error
+
+    def tensor_pixels(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] to (B, 3, size, size), normalised; differentiable."""
+        height, width = images.shape[-2:]
+        if (resized := self._resized(height, width)) != (height, width):
+            images = F.interpolate(images, resized, mode="bicubic", align_corners=False, antialias=True)
+        left, top, right, bottom = self._window(*resized)
+        return self._normalise(images[..., top:bottom, left:right])
+
+    def judged_pixels(self, images: Tensor) -> Tensor:
+        """The same from 8-bit values, resized by Pillow; no gradient."""
+        return self._normalise(
+            torch.stack([self._judged(picture) for picture in to_pillow(images)]).to(images)
+        )
+
+    def _judged(self, picture: Image.Image) -> Tensor:
+        height, width = self._resized(picture.height, picture.width)
+        if (width, height) != picture.size:
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        pixels = np.asarray(picture.crop(self._window(height, width)))
+        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        short = min(height, width)
+        return self.size * height // short, self.size * width // short
+
+    def _window(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the centre crop; an odd margin is split as torchvision does, half to even."""
+        top, left = round((height - self.size) / 2), round((width - self.size) / 2)
+        return left, top, left + self.size, top + self.size
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return (pixels - mean) / std
+
+
+def to_pillow(images: Tensor) -> list[Image.Image]:
+    """Images (B, 3, H, W) in [0, 1] as 8-bit RGB pictures."""
+    bytes_ = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8)
+    return [Image.fromarray(picture) for picture in bytes_.permute(0, 2, 3, 1).cpu().numpy()]
