@@ -117,8 +117,8 @@ class NoiseMethod(ABC):
         pairs = list(product(checked_prompts(prompts), checked_seeds(seeds)))
         texts, numbers = [text for text, _ in pairs], [seed for _, seed in pairs]
         budget = budget or Budget()
+        model.require(self.name, self.needs)
         method = self.resolved(model)
-        model.require(self.name, method.needs)
         source = NoiseSource(model.noise_shape, texts, numbers, convention, model.device)
         final_image = _FinalImage(model, texts, source)
         rate = final_image.seconds_per_call(budget)

@@ -1,0 +1,166 @@
+"""Laws of every method: a batch equals its singles, budgets hold, costs are what was announced, and the noise moves."""
+
+import pytest
+import torch
+
+from noisekit.errors import BadValue, NotSupported
+from noisekit.methods import load_method
+from noisekit.models.analytic import AnalyticModel
+from noisekit.types import Budget
+
+SEARCHES = [
+    "selection(candidates=6, round_trip_steps=5)",
+    "selection(candidates=6, round_trip_steps=5, pick='unstable', evaluate_at='current')",
+    "selection(candidates=6, round_trip_steps=5, pool='paper', solver='dpm')",
+    "cosine(steps=5, round_trip_steps=5, lr_per_element=0.05)",
+    "cosine(steps=5, round_trip_steps=5, lr_per_element=0.05, renormalise=True, solver='euler')",
+    "cosine(steps=5, round_trip_steps=5, update='fixed_point')",
+    "cosine(steps=5, round_trip_steps=5, lr_per_element=0.05, update='backprop')",
+    "reno(steps=6, lr=0.5, rewards='clip_score:1', weights='tiny')",
+    "reno(steps=6, lr=0.5, rewards='clip_score:1', weights='tiny', ball='heavy', through_steps=1)",
+]
+PROMPTS = ["a red circle", "two blue squares", "a green triangle above a cyan circle", "three yellow circles"]
+
+
+def brightness(images, prompts):
+    """A stand-in reward with a text: mean brightness, wanted higher for longer prompts."""
+    wanted = torch.tensor([len(text) / 40 for text in prompts])
+    return -((images.mean((1, 2, 3)) - wanted) ** 2)
+
+
+@pytest.fixture(autouse=True)
+def _reward(monkeypatch):
+    monkeypatch.setattr("noisekit.methods.reno.weighted_reward", lambda *_, **__: brightness)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return AnalyticModel(steps=1, batch=5)
+
+
+@pytest.mark.parametrize("spec", SEARCHES)
+def test_a_batch_in_any_order_equals_its_singles(model, spec):
+    method = load_method(spec)
+    batch = method(model, PROMPTS, seeds=[0, 1])
+    backwards = method(model, PROMPTS[::-1], seeds=[1, 0])
+    torch.testing.assert_close(batch.noise.flip(0), backwards.noise, atol=1e-4, rtol=0)
+    singles = [method(model, [text], seeds=[seed]) for text in PROMPTS for seed in (0, 1)]
+    torch.testing.assert_close(batch.noise, torch.cat([r.noise for r in singles]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(batch.images, torch.cat([r.images for r in singles]), atol=1e-4, rtol=0)
+    assert batch.prompts == [text for text in PROMPTS for _ in (0, 1)]
+    assert batch.seeds == [0, 1] * 4
+
+
+@pytest.mark.parametrize("spec", SEARCHES)
+def test_the_noise_moves_and_the_score_does_not_fall(model, spec):
+    result = load_method(spec)(model, PROMPTS)
+    moved = (result.noise - result.initial).flatten(1).norm(dim=1)
+    assert (moved > 1e-3).float().mean() >= 0.75
+    best = torch.tensor([point.best for point in result.trace.points])
+    assert (best.diff(dim=0) >= 0).all()
+    torch.testing.assert_close(best[-1], result.score)
+    assert (best[-1] > best[0]).float().mean() >= 0.75
+
+
+@pytest.mark.parametrize("spec", ["standard", *SEARCHES])
+def test_the_announced_cost_is_the_cost(model, spec):
+    method = load_method(spec)
+    spent, announced = method(model, PROMPTS).cost, method.cost(model)
+    carries_images = spec.startswith(
+        "reno"
+    )  # its best candidate comes with its image, so no final sampling is paid
+    final = model.sample_cost()
+    counts = ("denoiser_backward", "decoder_backward", "reward_backward")
+    assert [getattr(spent, name) for name in counts[:2]] == [getattr(announced, name) for name in counts[:2]]
+    assert spent.denoiser == announced.denoiser - carries_images * final.denoiser
+    assert spent.decoder == announced.decoder - carries_images * final.decoder
+
+
+@pytest.mark.parametrize("spec", SEARCHES)
+@pytest.mark.parametrize("calls", [1, 15, 33])
+def test_a_budget_of_calls_is_kept(model, spec, calls):
+    result = load_method(spec)(model, PROMPTS, budget=Budget(calls=calls))
+    assert result.cost.calls <= calls
+    assert result.stopped == "budget" or result.cost.calls + 1 <= calls
+    assert result.images.shape == (4, 3, 4, 4)
+
+
+@pytest.mark.parametrize("spec", SEARCHES)
+def test_a_budget_of_candidates_is_kept(model, spec):
+    result = load_method(spec)(model, PROMPTS, budget=Budget(steps=2))
+    assert len(result.trace) == 2
+    assert result.stopped == "budget"
+    assert len(load_method(spec)(model, PROMPTS).trace) == load_method(spec).resolved(model).horizon
+
+
+def test_a_budget_of_seconds_is_kept(monkeypatch):
+    """On a clock that only the denoiser moves, by a millisecond a sample: nothing here depends on the machine."""
+    clock = [0.0]
+    predict = AnalyticModel.predict
+
+    def timed(self, x, *rest):
+        clock[0] += 0.001 * len(x)
+        return predict(self, x, *rest)
+
+    monkeypatch.setattr(AnalyticModel, "predict", timed)
+    monkeypatch.setattr("noisekit.cost.time.perf_counter", lambda: clock[0])
+    model = AnalyticModel(steps=20)
+    endless = load_method("cosine(steps=100000, round_trip_steps=20)")
+    result = endless(model, PROMPTS, budget=Budget(seconds=0.3))
+    assert result.stopped == "budget"
+    # 300 calls of a millisecond: 20 for the image, and 40 for each of the 7 candidates that still fit
+    assert result.cost.seconds == pytest.approx(0.3)
+    assert len(result.trace) == 7
+
+
+def test_the_least_budget_still_gives_the_standard_image(model):
+    standard = load_method("standard")(model, PROMPTS)
+    result = load_method(SEARCHES[0])(model, PROMPTS, budget=Budget(calls=0.5))
+    assert torch.equal(result.images, standard.images)
+    assert result.score is None
+
+
+def test_annealing_spans_the_steps_that_the_budget_allows(model):
+    method = load_method("cosine(steps=50, round_trip_steps=5, lr_per_element=0.05)")
+    cut = method(model, PROMPTS, budget=Budget(steps=11))
+    planned = load_method("cosine(steps=10, round_trip_steps=5, lr_per_element=0.05)")(model, PROMPTS)
+    torch.testing.assert_close(cut.noise, planned.noise)
+
+
+def test_an_observer_sees_every_candidate_and_costs_nothing(model):
+    seen = []
+
+    def observe(step, best):
+        model.sample(best.noise, model.encode(PROMPTS))
+        seen.append((step, best.score.mean().item()))
+
+    method = load_method(SEARCHES[3])
+    assert method(model, PROMPTS, observe=observe).cost.denoiser == method(model, PROMPTS).cost.denoiser
+    assert [step for step, _ in seen] == list(range(6))
+    assert [s for _, s in seen] == sorted(s for _, s in seen)
+
+
+def test_a_method_says_what_its_model_lacks():
+    many_steps = AnalyticModel(steps=10)
+    with pytest.raises(NotSupported, match=r"'reno'.*one-step.*'analytic'"):
+        load_method("reno(weights='tiny')")(many_steps, PROMPTS)
+    many_steps.markers = frozenset()
+    with pytest.raises(NotSupported, match="invertible"):
+        load_method("selection")(many_steps, PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "seeds", "says"),
+    [
+        ([], [0], "no prompts"),
+        (["a", "  "], [0], "'  '"),
+        (["a", 3], [0], "3"),
+        (["x" * 10_000], [0], "10000 characters"),
+        (["a"], [], "no seeds"),
+        (["a"], [-1], "-1"),
+        (["a"], [1.5], "1.5"),
+    ],
+)
+def test_bad_prompts_and_seeds(model, prompts, seeds, says):
+    with pytest.raises(BadValue, match=says):
+        load_method("standard")(model, prompts, seeds=seeds)

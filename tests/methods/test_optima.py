@@ -1,0 +1,163 @@
+"""Each method reaches the known optimum of its objective on the analytic model, and its gradient is the gradient."""
+
+import pytest
+import torch
+
+from noisekit.methods import load_method
+from noisekit.methods.cosine import closed_form_gradient
+from noisekit.methods.reno import chi_penalty
+from noisekit.methods.round_trip import cosine
+from noisekit.models.analytic import AnalyticModel
+from noisekit.noise import NoiseSource, published_noise
+
+PROMPTS = ["one", "two", "three"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return AnalyticModel(components=2)
+
+
+def stability(model, method, noise):
+    trip = load_method(method).resolved(model).round_trip(model, PROMPTS)
+    return cosine(noise, trip(noise))
+
+
+@pytest.mark.parametrize(("pick", "best"), [("stable", max), ("unstable", min)])
+@pytest.mark.parametrize("pool", ["own", "paper"])
+def test_selection_takes_the_extreme_of_its_pool(model, pick, best, pool):
+    spec = f"selection(candidates=12, pick={pick!r}, pool={pool!r})"
+    result = load_method(spec)(model, PROMPTS)
+    source = NoiseSource(model.noise_shape, PROMPTS, [0] * 3)
+    pools = [
+        source.draw(k) if pool == "own" else published_noise(k, source.shape).repeat(3, 1, 1, 1)
+        for k in range(12)
+    ]
+    table = torch.stack([stability(model, spec, noise) for noise in pools])
+    for i in range(3):
+        k = int(best(range(12), key=lambda k, i=i: table[k, i]))
+        assert torch.equal(result.noise[i], pools[k][i])
+
+
+@pytest.mark.parametrize(
+    ("spec", "reaches"),
+    [
+        ("cosine(update='fixed_point', steps=60)", 0.9999),
+        ("cosine(steps=300, lr_per_element=0.5, momentum=0.9, renormalise=True)", 0.999),
+    ],
+)
+def test_cosine_reaches_a_noise_that_survives_the_round_trip(model, spec, reaches):
+    result = load_method(spec)(model, PROMPTS)
+    first = torch.tensor(result.trace.points[0].score)
+    assert (result.score > reaches).all()
+    assert (first < 0.99).all()
+    torch.testing.assert_close(stability(model, spec, result.noise), result.score)
+
+
+def test_the_closed_form_gradient_is_autograds_with_the_recovered_noise_held():
+    generator = torch.Generator().manual_seed(0)
+    noise, recovered = (torch.randn(3, 2, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    leaf = noise.clone().requires_grad_()
+    (expected,) = torch.autograd.grad((1 - cosine(leaf, recovered)).sum(), leaf)
+    ours = closed_form_gradient(noise, recovered, cosine(noise, recovered))
+    torch.testing.assert_close(ours, expected)
+    dots = (ours * noise).flatten(1).sum(1)
+    torch.testing.assert_close(dots, torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_the_backpropagated_gradient_agrees_with_finite_differences(model):
+    method = load_method("cosine(update='backprop', round_trip_steps=4)").resolved(model)
+    noise = NoiseSource(model.noise_shape, PROMPTS, [0] * 3).initial
+    trip = method.round_trip(model, PROMPTS)
+    _, _, gradient = method._evaluate(trip, noise)
+    direction = torch.randn(noise.shape, generator=torch.Generator().manual_seed(5))
+
+    def loss(x):
+        return 1 - cosine(x.double(), trip(x).double())
+
+    slope = (loss(noise + 1e-2 * direction) - loss(noise - 1e-2 * direction)) / 2e-2
+    torch.testing.assert_close((gradient * direction).flatten(1).sum(1).double(), slope, atol=2e-3, rtol=0.05)
+
+
+def test_the_gradient_step_is_the_papers():
+    """Two steps of Algorithm 2 written out: momentum 0.5, cosine annealing, no renormalisation."""
+    model = AnalyticModel(components=1)
+    spec = "cosine(steps=2, lr_per_element=0.1, momentum=0.5)"
+    result = load_method(spec)(model, PROMPTS)
+    trip = load_method(spec).resolved(model).round_trip(model, PROMPTS)
+    noise, lr = result.initial, 0.1 * result.initial[0].numel()
+    g0 = closed_form_gradient(noise, trip(noise), cosine(noise, trip(noise)))
+    noise = noise - lr * g0
+    g1 = closed_form_gradient(noise, trip(noise), cosine(noise, trip(noise)))
+    noise = noise - lr * 0.5 * (0.5 * g0 + g1)
+    torch.testing.assert_close(cosine(noise, trip(noise)), torch.tensor(result.trace.points[-1].score))
+    norm = noise.flatten(1).norm(dim=1)
+    torch.testing.assert_close(norm, torch.tensor(result.trace.points[-1].info["norm"]))
+    assert (
+        norm > result.initial.flatten(1).norm(dim=1)
+    ).all()  # the gradient is orthogonal, so the norm grows
+
+
+def target_reward(images, prompts):
+    """Minus the squared distance to a per-prompt grey level: its optimum over images is known."""
+    levels = torch.tensor([0.4 + 0.05 * len(text) for text in prompts]).view(-1, 1, 1, 1)
+    return -((images - levels) ** 2).sum((1, 2, 3))
+
+
+@pytest.fixture
+def one_step(monkeypatch):
+    monkeypatch.setattr("noisekit.methods.reno.weighted_reward", lambda *_, **__: target_reward)
+    return AnalyticModel(components=1, steps=1, width=3.0)  # wide, so that one step hears the noise
+
+
+@pytest.mark.parametrize("ball", ["nesterov", "heavy"])
+def test_reno_reaches_the_reward_maximum(one_step, ball):
+    spec = (
+        f"reno(steps=400, lr=2.0, regularisation=0.0, rewards='clip_score:1', weights='tiny', ball={ball!r})"
+    )
+    result = load_method(spec)(one_step, PROMPTS)
+    first = torch.tensor(result.trace.points[0].score)
+    assert (result.score > -1e-3).all()
+    assert (first < -0.1).all()
+    torch.testing.assert_close(target_reward(result.images, PROMPTS), result.score)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_reno_is_clipped_sgd_with_momentum(one_step, nesterov):
+    """Ten steps of a plain loop on torch's own optimiser, one sample at a time."""
+    ball = "nesterov" if nesterov else "heavy"
+    spec = f"reno(steps=10, lr=2.0, rewards='clip_score:1', weights='tiny', ball={ball!r})"
+    result = load_method(spec)(one_step, PROMPTS)
+    for i, prompt in enumerate(PROMPTS):
+        leaf = result.initial[i : i + 1].clone().requires_grad_()
+        optimiser = torch.optim.SGD([leaf], lr=2.0, momentum=0.9, nesterov=nesterov)
+        rewards, noises = [], []
+        for _ in range(10):
+            image = one_step.decode(one_step.sample(leaf, one_step.encode([prompt])))
+            reward = target_reward(image, [prompt])
+            rewards.append(reward.item())
+            noises.append(leaf.detach().clone())
+            optimiser.zero_grad()
+            (0.01 * chi_penalty(leaf).sum() - reward.sum()).backward()
+            torch.nn.utils.clip_grad_norm_([leaf], 0.1)
+            optimiser.step()
+        traced = [point.score[i] for point in result.trace.points]
+        assert traced == pytest.approx(rewards, abs=1e-4)
+        best = max(range(10), key=rewards.__getitem__)
+        torch.testing.assert_close(result.noise[i : i + 1], noises[best], atol=1e-4, rtol=0)
+
+
+def test_the_chi_penalty_is_least_on_the_shell_of_gaussian_noise():
+    direction = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    direction = direction / direction.norm()
+    lengths = torch.linspace(10, 22, 1201)
+    penalties = [chi_penalty(direction * length).item() for length in lengths]
+    assert lengths[min(range(1201), key=penalties.__getitem__)] == pytest.approx((256 - 1) ** 0.5, abs=0.02)
+
+
+def test_the_best_image_is_kept_by_the_reward_without_the_regulariser(one_step):
+    """A regulariser that shouts must not decide which image is delivered."""
+    spec = "reno(steps=30, lr=2.0, regularisation=100.0, rewards='clip_score:1', weights='tiny')"
+    result = load_method(spec)(one_step, PROMPTS)
+    traced = torch.tensor([point.score for point in result.trace.points])
+    torch.testing.assert_close(result.score, traced.max(0).values)
