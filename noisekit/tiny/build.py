@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from noisekit.tiny import data, denoiser, vae
+from noisekit.tiny import aesthetic, clip, data, denoiser, pictures, turbo, vae
 from noisekit.tiny.recipe import Recipe
 
 
@@ -18,6 +18,11 @@ STAGES: dict[str, Callable[[Path, Path, Recipe], None]] = {
     "data": _data,
     "vae": vae.build,
     "denoiser": denoiser.build,
+    "pairs": turbo.build_pairs,
+    "turbo": turbo.build,
+    "pictures": pictures.build,
+    "clip": clip.build,
+    "aesthetic": aesthetic.build,
 }
 
 

@@ -7,15 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Samples are counted over all workers, so that their number changes the time but not the amount of training."""
+    """Samples are counted over all workers, so that their number changes the time but not the amount of
+    training."""
 
     seed: int = 0
     workers: int = 2
     scenes: int = 128_000
     shard: int = 8_000
-    vae_samples: int = 150_000
-    decoder_samples: int = 90_000
+    vae_samples: int = 110_000
+    decoder_samples: int = 32_000
     denoiser_samples: int = 1_000_000
+    pairs: int = 40_960
+    pair_shard: int = 1_024
+    turbo_samples: int = 240_000
+    clip_samples: int = 200_000
+    aesthetic_samples: int = 80_000
 
 
-SMOKE = Recipe(workers=1, scenes=96, shard=48, vae_samples=64, decoder_samples=64, denoiser_samples=256)
+SMOKE = Recipe(
+    workers=1,
+    scenes=96,
+    shard=48,
+    vae_samples=64,
+    decoder_samples=64,
+    denoiser_samples=256,
+    pairs=64,
+    pair_shard=32,
+    turbo_samples=128,
+    clip_samples=128,
+    aesthetic_samples=128,
+)

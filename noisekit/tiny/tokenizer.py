@@ -1,4 +1,5 @@
-"""The word-level tokenizer that all tiny text towers share: one entry a word of the grammar, and four special ones."""
+"""The word-level tokenizer that all tiny text towers share: one entry a word of the grammar, and four special
+ones."""
 
 from __future__ import annotations
 

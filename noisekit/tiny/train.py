@@ -1,8 +1,9 @@
-"""The one training loop of all stages: AdamW, a learning rate that rises and falls, an average of the weights, resumable.
+"""The one training loop of all stages: AdamW, a learning rate that rises and falls, an average of the
+weights, resumable.
 
-With s the step out of S, the rate is  η · min(1, s / warm-up) · min(1, (1 − s/S) / decay),  and the average that is kept is
-ē ← μ ē + (1 − μ) w  with  μ = min(.998, s / (s + 20)).  Batch s of worker r depends on (seed, r, s) alone, so that a
-stage that was killed goes on with the batches it would have seen.
+With s the step out of S, the rate is  η · min(1, s / warm-up) · min(1, (1 − s/S) / decay),  and the average
+that is kept is ē ← μ ē + (1 − μ) w  with  μ = min(.998, s / (s + 20)).  Batch s of worker r depends on (seed,
+r, s) alone, so that a stage that was killed goes on with the batches it would have seen.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def fit(
 ) -> None:
     """Trains for ``steps`` steps and leaves the averaged weights in ``parameters``.
 
-    loss: returns the loss of a batch drawn with the given generator, and a figure to show. state: the checkpoint, from
-    which a second call goes on.
+    loss: returns the loss of a batch drawn with the given generator, and a figure to show. state: the
+    checkpoint, from which a second call goes on.
     """
     parameters = [p for p in parameters if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True)

@@ -1,8 +1,9 @@
 """The autoencoder: 32×32 images to latents of 4×8×8 and back.
 
-First both halves learn  E‖x − D(z)‖² + .1 E|x − D(z)| + 10⁻⁴ KL,  z drawn from the posterior. Then the latents are
-whitened per channel, z ← (z − m) / s, folded into the convolutions at either side so that scaling_factor is 1. At last the
-decoder alone goes on, with noise on its latents, since a generator's latents will not be perfect either.
+First both halves learn  E‖x − D(z)‖² + .1 E|x − D(z)| + 10⁻⁴ KL,  z drawn from the posterior. Then the
+latents are whitened per channel, z ← (z − m) / s, folded into the convolutions at either side so that
+scaling_factor is 1. At last the decoder alone goes on, with noise on its latents, since a generator's latents
+will not be perfect either.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Local stochastic gradient descent on the cores of one machine.
 
-Each worker is a process with one thread that trains its own copy on its own batches. Every ``AVERAGE_EVERY`` steps the
-copies are replaced by their mean,  w ← (1/W) Σ w_r.  On two cores this is far faster than two threads in one process, and
-communication costs nearly nothing.
+Each worker is a process with one thread that trains its own copy on its own batches. Every ``AVERAGE_EVERY``
+steps the copies are replaced by their mean,  w ← (1/W) Σ w_r.  On two cores this is far faster than two
+threads in one process, and communication costs nearly nothing.
 """
 
 from __future__ import annotations

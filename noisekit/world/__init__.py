@@ -1,4 +1,4 @@
-"""The tiny world: scenes, their captions, their pictures, and a checker that knows the truth. No network, no torch."""
+"""The tiny world: scenes, their captions and pictures, and a checker that knows the truth. No torch here."""
 
 from noisekit.world.check import Reading, Verdict, check, judge, read
 from noisekit.world.grammar import KINDS, Scene, near_misses, parse, sample_scene

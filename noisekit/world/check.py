@@ -1,9 +1,11 @@
-"""The ground truth: reads the things in an image from its pixels, and says whether they are what a scene asks for.
+"""The ground truth: reads the things in an image from its pixels, and says whether they are what a scene asks
+for.
 
-A pixel p near a thing of colour c on background b is p = b + a (c − b); the background is the median of the image's border,
-and each pixel's colour and opacity a are those of the nearest such line. What is connected, of one colour, and at least
-half as opaque as its peak is one thing. Its shape is found by drawing: each shape is rendered with the thing's area and
-centre of mass, and the one with the largest overlap  Σ min(m, m̂) / Σ max(m, m̂)  of opacities wins, if that is enough.
+A pixel p near a thing of colour c on background b is p = b + a (c − b); the background is the median of the
+image's border, and each pixel's colour and opacity a are those of the nearest such line. What is connected,
+of one colour, and at least half as opaque as its peak is one thing. Its shape is found by drawing: each shape
+is rendered with the thing's area and centre of mass, and the one with the largest overlap  Σ min(m, m̂) / Σ
+max(m, m̂)  of opacities wins, if that is enough.
 """
 
 from __future__ import annotations
@@ -21,14 +23,16 @@ DISTANCE = 0.15  # nor where the colour is nearer than this to the background's
 SMALLEST = 10  # pixels of a thing
 OVERLAP = 0.72  # with the shape that fits best
 AREA = {"circle": np.pi, "square": 1.76**2, "triangle": 1.98**2 * 0.469 / 0.883}  # of a shape of radius 1
-CENTRE = {"circle": 0.0, "square": 0.0, "triangle": 0.93 - 1.98 / 3}  # centre of mass below the centre, at radius 1
+CENTRE = {"circle": 0.0, "square": 0.0, "triangle": 0.93 - 1.98 / 3}  # centre of mass below the centre, at
+radius 1
 
 _GRID = np.arange(SIZE, dtype=np.float32) + 0.5
 
 
 @dataclass(frozen=True)
 class Found:
-    """A thing in an image. shape is None where no shape fits. x, y: centre of mass in pixels of the 32×32 image."""
+    """A thing in an image. shape is None where no shape fits. x, y: centre of mass in pixels of the 32×32
+    image."""
 
     colour: str
     shape: str | None
@@ -42,7 +46,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Reading:
-    """All that the checker sees. background is None where no background's colour is near; noise is its deviation."""
+    """All that the checker sees. background is None where no background's colour is near; noise is its
+    deviation."""
 
     objects: tuple[Found, ...]
     background: str | None
@@ -50,7 +55,8 @@ class Reading:
 
     @property
     def quality(self) -> float:
-        """Contrast, form, flat background and centring from the pixels alone: the mean of four figures in [0, 1]."""
+        """Contrast, form, flat background and centring from the pixels alone: the mean of four figures in [0,
+        1]."""
         if not self.objects:
             return 0.0
         contrast = (np.mean([o.opacity for o in self.objects]) - 0.4) / 0.6
@@ -79,7 +85,8 @@ class Verdict:
 
 
 def check(image: np.ndarray, scene: Scene) -> Verdict:
-    """Whether the image (3, H, W) in [0, 1] shows the scene. H = W is a multiple of 32; torch tensors are welcome."""
+    """Whether the image (3, H, W) in [0, 1] shows the scene. H = W is a multiple of 32; torch tensors are
+    welcome."""
     return judge(read(image), scene)
 
 
@@ -107,7 +114,8 @@ def judge(reading: Reading, scene: Scene) -> Verdict:
 
 
 def _stands(first: Found, second: Found, relation: str) -> bool:
-    """Whether the first thing stands in this relation to the second: at least 4 pixels, and mostly in that direction."""
+    """Whether the first thing stands in this relation to the second: at least 4 pixels, and mostly in that
+    direction."""
     right, down = second.x - first.x, second.y - first.y
     along, across = (right, down) if relation in ("left", "right") else (down, right)
     if relation in ("right", "below"):
@@ -177,12 +185,14 @@ def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
         mask = np.where((owner == order) & (ways[order] < 2.5), relative, 0)
         shape, overlap, sharpness, x, y = _fit(mask)
         name = SHAPES[shape] if overlap >= OVERLAP else None
-        found.append(Found(COLOURS[colour], name, x, y, float(mask.sum()), min(peak, 1.0), overlap, sharpness))
+        area = float(mask.sum())
+        found.append(Found(COLOURS[colour], name, x, y, area, min(peak, 1.0), overlap, sharpness))
     return found
 
 
 def _fit(mask: np.ndarray) -> tuple[int, float, float, float, float]:
-    """The shape that covers a mask of opacities best: its index, overlap, overlap when drawn sharply, and the centre."""
+    """The shape that covers a mask of opacities best: its index, overlap, overlap when drawn sharply, and the
+    centre."""
     area = float(mask.sum())
     x, y = float((mask.sum(0) * _GRID).sum() / area), float((mask.sum(1) * _GRID).sum() / area)
     overlaps = np.zeros((len(SHAPES), 2))

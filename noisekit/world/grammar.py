@@ -9,7 +9,8 @@ things   := "a" thing                                              single
 thing    := colour shape
 relation := "to the left of" | "to the right of" | "above" | "below"
 
-The things of a pair, a relation or a triple all differ. ``parse(scene.caption) == scene`` holds for every scene.
+The things of a pair, a relation or a triple all differ. ``parse(scene.caption) == scene`` holds for every
+scene.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ _TAIL = re.compile(f"(.*?)(?: on a ({'|'.join(BACKGROUNDS)}) background)?$")
 class Scene:
     """What a caption asks for: things (colour, shape) in the order of the caption, and how they stand.
 
-    ``relation`` says how the first thing stands to the second; ``background`` is None when the caption leaves it open.
+    ``relation`` says how the first thing stands to the second; ``background`` is None when the caption leaves
+    it open.
     """
 
     kind: str
@@ -78,7 +80,8 @@ class Scene:
         different = len(set(self.objects))
         if different != (1 if self.kind == "count" else len(self.objects)):
             raise ValueError(f"the objects of a scene of kind {self.kind!r} cannot be {self.objects}")
-        if (self.relation in RELATIONS) != (self.kind == "relation") or (self.relation and self.kind != "relation"):
+        if (self.relation in RELATIONS) != (self.kind == "relation") or (self.relation and self.kind !=
+        "relation"):
             raise ValueError(f"a scene of kind {self.kind!r} cannot have the relation {self.relation!r}")
         if self.background is not None and self.background not in BACKGROUNDS:
             raise ValueError(f"unknown background {self.background!r}: use one of {', '.join(BACKGROUNDS)}")
@@ -141,8 +144,8 @@ def sample_scene(
 ) -> Scene:
     """A random scene.
 
-    kind: one of KINDS, or None to draw it with ``weights``. unseen: False leaves the held-out things out, True demands
-    one, None does not care. The background is named in 35 % of the scenes.
+    kind: one of KINDS, or None to draw it with ``weights``. unseen: False leaves the held-out things out,
+    True demands one, None does not care. The background is named in 35 % of the scenes.
     """
     kind = kind or KINDS[rng.choice(len(KINDS), p=np.asarray(weights) / np.sum(weights))]
     different = {"pair": 2, "relation": 2, "triple": 3}.get(kind, 1)

@@ -1,12 +1,12 @@
 """Scenes in pixels: an anti-aliased renderer with signed distances.
 
-A thing covers the pixel at p with opacity  a(p) = clip(1/2 + d(p) / w, 0, 1),  where d is the signed distance to the
-outline (positive inside, in pixels) and w the width of the edge: one pixel when the image is sharp. Pixels are
-background · (1 − a) + colour · a, one thing after the other.
+A thing covers the pixel at p with opacity  a(p) = clip(1/2 + d(p) / w, 0, 1),  where d is the signed distance
+to the outline (positive inside, in pixels) and w the width of the edge: one pixel when the image is sharp.
+Pixels are background · (1 − a) + colour · a, one thing after the other.
 
-Captions do not mention the quality q in [0, 1]. At q = 1 the drawing is clean: full contrast, sharp, centred, on a flat
-background. With 1 − q grow, each by its own random amount: a loss of contrast, blur, wobbling outlines, clutter in the
-background, smaller things, and a shift away from the centre.
+Captions do not mention the quality q in [0, 1]. At q = 1 the drawing is clean: full contrast, sharp, centred,
+on a flat background. With 1 − q grow, each by its own random amount: a loss of contrast, blur, wobbling
+outlines, clutter in the background, smaller things, and a shift away from the centre.
 """
 
 from __future__ import annotations
@@ -40,17 +40,20 @@ _ANGLE = {"left": 0.0, "above": 90.0, "right": 180.0, "below": 270.0}  # from th
 
 
 def distance(shape: int, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Signed distance in pixels, positive inside, to the outline of SHAPES[shape] around the origin (y points down)."""
+    """Signed distance in pixels, positive inside, to the outline of SHAPES[shape] around the origin (y points
+    down)."""
     if SHAPES[shape] == "circle":
         return radius - np.sqrt(x * x + y * y)
     if SHAPES[shape] == "square":
         return 0.88 * radius - np.maximum(np.abs(x), np.abs(y))
-    # The triangle stands on its base at y = 0.93 r; its apex is at y = −1.05 r, its sides rise 1.88 for each pixel across.
+    # The triangle stands on its base at y = 0.93 r; its apex is at y = −1.05 r, its sides rise 1.88 for each
+    # pixel across.
     return np.minimum(0.93 * radius - y, (y + 1.05 * radius) * 0.469 - np.abs(x) * 0.883)
 
 
 def arrange(scene: Scene, rng: np.random.Generator, quality: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """A layout of the scene: centres (n, 2) as x, y and radii (n,) in pixels, the things apart and inside the image."""
+    """A layout of the scene: centres (n, 2) as x, y and radii (n,) in pixels, the things apart and inside the
+    image."""
     n = len(scene.objects)
     low, high = {1: (6.5, 9.0), 2: (5.3, 6.3), 3: (5.0, 6.0)}[n]
     radius = rng.uniform(low, high) * (1 - 0.15 * (1 - quality))

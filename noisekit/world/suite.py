@@ -1,7 +1,7 @@
 """The evaluation suite `tiny`: 250 prompts, fixed once and for all in suite.txt.
 
-The kinds take turns and each round of five prompts has exactly one with an unseen thing, so that every multiple of five
-prompts from the start is balanced; every multiple of 25 is so within each kind too.
+The kinds take turns and each round of five prompts has exactly one with an unseen thing, so that every
+multiple of five prompts from the start is balanced; every multiple of 25 is so within each kind too.
 """
 
 from __future__ import annotations
