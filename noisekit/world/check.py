@@ -23,16 +23,14 @@ DISTANCE = 0.15  # nor where the colour is nearer than this to the background's
 SMALLEST = 10  # pixels of a thing
 OVERLAP = 0.72  # with the shape that fits best
 AREA = {"circle": np.pi, "square": 1.76**2, "triangle": 1.98**2 * 0.469 / 0.883}  # of a shape of radius 1
-CENTRE = {"circle": 0.0, "square": 0.0, "triangle": 0.93 - 1.98 / 3}  # centre of mass below the centre, at
-radius 1
+CENTRE = {"circle": 0.0, "square": 0.0, "triangle": 0.93 - 1.98 / 3}  # of mass, below, at radius 1
 
 _GRID = np.arange(SIZE, dtype=np.float32) + 0.5
 
 
 @dataclass(frozen=True)
 class Found:
-    """A thing in an image. shape is None where no shape fits. x, y: centre of mass in pixels of the 32×32
-    image."""
+    """A thing in an image: shape is None where none fits; x, y: centre of mass, in 32 pixels."""
 
     colour: str
     shape: str | None
@@ -46,8 +44,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Reading:
-    """All that the checker sees. background is None where no background's colour is near; noise is its
-    deviation."""
+    """All that the checker sees; background is None where none is near, noise its deviation."""
 
     objects: tuple[Found, ...]
     background: str | None
@@ -55,8 +52,7 @@ class Reading:
 
     @property
     def quality(self) -> float:
-        """Contrast, form, flat background and centring from the pixels alone: the mean of four figures in [0,
-        1]."""
+        """The mean of four figures in [0, 1] from the pixels: contrast, form, flat background, centring."""
         if not self.objects:
             return 0.0
         contrast = (np.mean([o.opacity for o in self.objects]) - 0.4) / 0.6

@@ -34,12 +34,12 @@ HELD_OUT = (("yellow", "circle"), ("purple", "square"), ("blue", "triangle"))
 
 #: Every token of every caption, in a fixed order: the vocabulary of the tokenizers.
 WORDS = (
-    ("a", "and", ",", "on", "background", "to", "the", "left", "right", "of", "above", "below")
-    + tuple(NUMBERS.values())
-    + COLOURS
-    + SHAPES
-    + tuple(shape + "s" for shape in SHAPES)
-    + BACKGROUNDS
+    *("a", "and", ",", "on", "background", "to", "the", "left", "right", "of", "above", "below"),
+    *NUMBERS.values(),
+    *COLOURS,
+    *SHAPES,
+    *(shape + "s" for shape in SHAPES),
+    *BACKGROUNDS,
 )
 
 Thing = tuple[str, str]
@@ -80,8 +80,7 @@ class Scene:
         different = len(set(self.objects))
         if different != (1 if self.kind == "count" else len(self.objects)):
             raise ValueError(f"the objects of a scene of kind {self.kind!r} cannot be {self.objects}")
-        if (self.relation in RELATIONS) != (self.kind == "relation") or (self.relation and self.kind !=
-        "relation"):
+        if self.relation not in (RELATIONS if self.kind == "relation" else (None,)):
             raise ValueError(f"a scene of kind {self.kind!r} cannot have the relation {self.relation!r}")
         if self.background is not None and self.background not in BACKGROUNDS:
             raise ValueError(f"unknown background {self.background!r}: use one of {', '.join(BACKGROUNDS)}")

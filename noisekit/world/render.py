@@ -40,8 +40,7 @@ _ANGLE = {"left": 0.0, "above": 90.0, "right": 180.0, "below": 270.0}  # from th
 
 
 def distance(shape: int, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Signed distance in pixels, positive inside, to the outline of SHAPES[shape] around the origin (y points
-    down)."""
+    """Signed distance in pixels, positive inside, to the outline of SHAPES[shape] at the origin; y points down."""
     if SHAPES[shape] == "circle":
         return radius - np.sqrt(x * x + y * y)
     if SHAPES[shape] == "square":
@@ -52,8 +51,7 @@ def distance(shape: int, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np
 
 
 def arrange(scene: Scene, rng: np.random.Generator, quality: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """A layout of the scene: centres (n, 2) as x, y and radii (n,) in pixels, the things apart and inside the
-    image."""
+    """A layout: centres (n, 2) as x, y and radii (n,) in pixels, with the things apart and inside the image."""
     n = len(scene.objects)
     low, high = {1: (6.5, 9.0), 2: (5.3, 6.3), 3: (5.0, 6.0)}[n]
     radius = rng.uniform(low, high) * (1 - 0.15 * (1 - quality))
@@ -131,7 +129,8 @@ def draw(
         x = grid[None, None, :] - centres[:, slot, 0, None, None] + wobble[:, 0]
         y = grid[None, :, None] - centres[:, slot, 1, None, None] + wobble[:, 1]
         r = radii[:, slot, None, None]
-        inside = np.stack([distance(shape, x, y, r) for shape in range(len(SHAPES))])[shapes[:, slot], np.arange(n)]
+        every = np.stack([distance(shape, x, y, r) for shape in range(len(SHAPES))])
+        inside = every[shapes[:, slot], np.arange(n)]
         opacity = np.clip(0.5 + inside / edge, 0, 1) * (contrast * present[:, slot])[:, None, None]
         images += (COLOUR_RGB[colours[:, slot]][:, :, None, None] - images) * opacity[:, None]
     return np.clip(images + clutter, 0, 1)

@@ -33,7 +33,8 @@ def test_parsing_forgives_case_and_spaces():
 
 
 @pytest.mark.parametrize(
-    "caption", ["", "a cat", "a red circle and a red circle", "two red circle", "four red circles", "<b>" * 4000]
+    "caption",
+    ["", "a cat", "a red circle and a red circle", "two red circle", "four red circles", "<b>" * 4000],
 )
 def test_other_sentences_are_refused_with_an_example(caption):
     with pytest.raises(ValueError, match="write, for example, 'a red circle to the left of") as error:

@@ -8,7 +8,9 @@ from noisekit.world import KINDS, parse, suite
 
 def test_the_suite_is_frozen():
     text = "\n".join(suite()) + "\n"
-    assert hashlib.sha256(text.encode()).hexdigest() == "1253b1bf4aca1cbacd1b3db1d5b79da7be15447f4afb386f6271d54fbb162026"
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "1253b1bf4aca1cbacd1b3db1d5b79da7be15447f4afb386f6271d54fbb162026"
+    )
 
 
 def test_every_prefix_is_balanced():
