@@ -28,6 +28,7 @@ class CorruptWeights(NoisekitError, OSError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadValue:
     """The error for a name that is not in a registry, with the nearest known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = [other for other in names if name and other.lower().startswith(name.lower())]
+    close = close or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return BadValue(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")

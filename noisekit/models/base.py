@@ -59,6 +59,10 @@ class Model(ABC):
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         """Encode prompts; each distinct prompt is encoded once and then kept."""
 
+    def unread(self, prompts: Sequence[str]) -> dict[str, str]:
+        """The prompts that the text encoder does not read whole, with the reason."""
+        return {}
+
     @abstractmethod
     def grid(self, steps: int) -> Grid:
         """The time grid of `steps` denoising steps that `sample` would use."""

@@ -55,7 +55,7 @@ def load_model(
             f"model {card.name!r} is a {type(pipe).__name__}; noisekit runs {', '.join(ADAPTERS)} so far"
         )
     if card.scheduler is not None:
-        pipe.scheduler = _scheduler(card, pipe.scheduler.config)
+        pipe.scheduler = _scheduler(card, pipe.scheduler)
     return ADAPTERS[type(pipe).__name__](pipe, card)
 
 
@@ -125,14 +125,14 @@ def _verify(folder: Path, network: torch.nn.Module) -> None:
             raise CorruptWeights(f"weights in {str(folder)!r} hold values that are not finite, in {name!r}")
 
 
-def _scheduler(card: Card, config: Any) -> Any:
+def _scheduler(card: Card, current: Any) -> Any:
+    """The card's scheduler with the current one's betas, spacing and prediction type."""
     import diffusers
 
-    cls = getattr(diffusers, str(card.scheduler), None)
-    known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
-    if cls is None or card.scheduler not in known:
+    known = {cls.__name__ for cls in current.compatibles} | {"LCMScheduler", "TCDScheduler"}
+    if card.scheduler not in known:
         raise unknown("scheduler", str(card.scheduler), known)
-    return cls.from_config(config, **card.scheduler_options)
+    return getattr(diffusers, card.scheduler).from_config(current.config, **card.scheduler_options)
 
 
 def _best_device() -> str:
