@@ -76,18 +76,21 @@ class Evaluator:
 
         return pd.DataFrame(self.scores(images, prompts), columns=self.columns)
 
-    def scores(self, images: Tensor | Sequence[Tensor], prompts: Sequence[str]) -> dict[str, list[float]]:
-        """The columns of the frame as lists."""
+    def scores(
+        self, images: Tensor | Sequence[Tensor], prompts: Sequence[str], metrics: Sequence[str] | None = None
+    ) -> dict[str, list[float]]:
+        """The columns of the frame as lists, of all metrics or of some."""
         import torch
 
         if len(images) != len(prompts):
             raise BadValue(f"{len(images)} images came with {len(prompts)} prompts; give one prompt an image")
-        result: dict[str, list[float]] = {column: [] for column in self.columns}
+        chosen = [metric for name, metric in self.metrics.items() if metrics is None or name in metrics]
+        result: dict[str, list[float]] = {column: [] for metric in chosen for column in metric.columns}
         for _, group in groupby(range(len(prompts)), key=lambda i: tuple(images[i].shape)):
             alike = list(group)
             for part in (alike[start : start + self.batch] for start in range(0, len(alike), self.batch)):
                 stacked, texts = torch.stack([images[i] for i in part]), [prompts[i] for i in part]
-                for metric in self.metrics.values():
+                for metric in chosen:
                     for column, values in metric(stacked, texts).items():
                         result[column].extend(values)
         return result

@@ -1,0 +1,68 @@
+"""noisekit: compare noise-selection methods for text-to-image diffusion models at equal cost.
+
+    model = noisekit.load_model("tiny")
+    result = noisekit.load_method("cosine(steps=20)")(model, ["a red circle"], seeds=[0])
+    run = noisekit.compare("tiny", ["selection", "cosine"], limit=12, seeds=2, store="runs/demo")
+
+Names are imported when they are first used, so that `import noisekit` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noisekit import errors
+    from noisekit.experiment import Run, compare, load_run
+    from noisekit.methods import NoiseMethod, load_method
+    from noisekit.models import load_model
+    from noisekit.prompts import load_prompts
+    from noisekit.rewards import load_reward
+    from noisekit.types import Budget, Candidate, Cost, NoiseResult
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Budget": "noisekit.types",
+    "Candidate": "noisekit.types",
+    "Cost": "noisekit.types",
+    "NoiseMethod": "noisekit.methods",
+    "NoiseResult": "noisekit.types",
+    "Run": "noisekit.experiment",
+    "compare": "noisekit.experiment",
+    "load_method": "noisekit.methods",
+    "load_model": "noisekit.models",
+    "load_prompts": "noisekit.prompts",
+    "load_reward": "noisekit.rewards",
+    "load_run": "noisekit.experiment",
+}
+
+__all__ = [
+    "Budget",
+    "Candidate",
+    "Cost",
+    "NoiseMethod",
+    "NoiseResult",
+    "Run",
+    "__version__",
+    "compare",
+    "errors",
+    "load_method",
+    "load_model",
+    "load_prompts",
+    "load_reward",
+    "load_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("noisekit.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'noisekit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

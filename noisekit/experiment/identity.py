@@ -1,0 +1,49 @@
+"""Two identities: what was generated, and what was scored.
+
+    setting    = hash(model and its weights, method with resolved values and version, its rewards, budget, noise)
+    generation = hash(setting, prompt, seed)
+    score      = hash(generation, metric and its weights)
+
+Hashes are the first 32 digits of SHA-256 over canonical JSON (sorted keys, no spaces) of resolved values. The batch is in
+none of them: an image does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from noisekit.methods import NoiseMethod
+from noisekit.models.base import Model
+from noisekit.noise import Convention
+from noisekit.rewards import Weights, load_reward
+from noisekit.types import Budget
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """The hash of a mapping of JSON values."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def setting_id(model: Model, method: NoiseMethod, budget: Budget, convention: Convention) -> str:
+    """Everything that decides an image besides prompt and seed; `method` is resolved for the model.
+
+    Loads the rewards that the method optimises, and so raises `CorruptWeights` where they are missing.
+    """
+    weights: Weights = getattr(method, "weights", "tiny")
+    rewards = {name: load_reward(name, weights, model.device).identity for name in sorted(method.optimised)}
+    values = {"model": model.identity, "method": str(method), "version": method.version, "rewards": rewards}
+    return digest(values | {"budget": asdict(budget), "noise": convention})
+
+
+def generation_id(setting: str, prompt: str, seed: int) -> str:
+    return digest({"setting": setting, "prompt": prompt, "seed": seed})
+
+
+def score_id(generation: str, metric: Mapping[str, Any]) -> str:
+    """`metric` is the metric's identity."""
+    return digest({"generation": generation, "metric": metric})

@@ -1,0 +1,35 @@
+"""Images as 8-bit PNG files with their parameters inside, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from noisekit.errors import BadValue
+
+
+def write_png(path: Path, image: Tensor, parameters: Mapping[str, Any]) -> None:
+    """Write an image (3, H, W) in [0, 1]; each parameter becomes a text chunk, as JSON unless it is a text."""
+    pixels = image.detach().float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy(force=True)
+    chunks = PngInfo()
+    for name, value in parameters.items():
+        chunks.add_itxt(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    Image.fromarray(pixels).save(path, format="PNG", pnginfo=chunks)
+
+
+def read_image(path: Path) -> Tensor:
+    """An image file as (3, H, W) in [0, 1]; raises `BadValue` when it does not read as one."""
+    try:
+        with Image.open(path) as file:
+            pixels = np.asarray(file.convert("RGB"))
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+        raise BadValue(f"image {str(path)!r} cannot be read: {error}") from None
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255

@@ -1,0 +1,92 @@
+"""compare: every method on every model, prompt and seed, paired with standard sampling, into a store that is never redone.
+
+    cells   = models × methods × prompts × seeds         standard is always one of the methods
+    missing = cells − store                              generated in batches, stored after each
+    scores  = cells × metrics − store                    of the stored 8-bit images
+
+Everything that can be refused is refused before the first image; whatever stops a run later, finished images stay.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from noisekit.errors import BadValue
+from noisekit.evaluation import DEFAULT_METRICS, Evaluator
+from noisekit.experiment.job import Job, Scorer
+from noisekit.experiment.run import Run
+from noisekit.experiment.store import Store
+from noisekit.methods import NoiseMethod, load_method
+from noisekit.methods.base import checked_seeds
+from noisekit.models import Model, load_model
+from noisekit.noise import Convention
+from noisekit.prompts import PromptSuite, load_prompts
+from noisekit.registry import shortened
+from noisekit.types import Budget
+
+
+def compare(
+    models: str | Model | Sequence[str | Model],
+    methods: str | NoiseMethod | Sequence[str | NoiseMethod],
+    prompts: str | Path | Sequence[str] | PromptSuite = "tiny",
+    *,
+    limit: int | None = None,
+    seeds: int | Sequence[int] = 1,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    store: str | Path,
+    budget: Budget | None = None,
+    convention: Convention = "per_prompt",
+    batch: int | None = None,
+    progress: bool = True,
+) -> Run:
+    """Generate and score what the store lacks, and return everything that it then holds.
+
+    prompts, limit: as for `load_prompts`. seeds: how many (0, 1, …), or which. budget: the most that one image of any
+    method may cost. batch: images that a method works on at once (None: the model card's). Raises `BadValue`,
+    `NotSupported` and `CorruptWeights` before anything is computed.
+    """
+    suite = load_prompts(prompts, limit)
+    if batch is not None and batch < 1:
+        raise BadValue(f"batch={batch!r} is not a whole number of 1 or more")
+    numbers = _seeds(seeds)
+    chosen = [load_method(method) for method in ("standard", *_listed(methods))]
+    evaluator = Evaluator(metrics)
+    with Store.prepare(store, convention) as opened:
+        loaded = [load_model(model) for model in _listed(models)]
+        jobs = [Job(model, method, budget or Budget(), convention) for model in loaded for method in chosen]
+        jobs = list({job.setting: job for job in jobs}.values())
+        for model in loaded:
+            _warn_of_unread(model, suite)
+        scorer = Scorer(opened, evaluator)
+        for job in jobs:
+            job.run(opened, scorer, suite, numbers, batch, progress)
+        return Run(opened)
+
+
+def _listed(given: Any) -> list[Any]:
+    """One or several as a list; a text is one."""
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    if not items:
+        raise BadValue("no models or no methods were given; give at least one of each")
+    return items
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, int):
+        if isinstance(seeds, bool) or seeds < 1:
+            raise BadValue(f"seeds={seeds!r} is not a whole number of 1 or more, nor a list of seeds")
+        return list(range(seeds))
+    return list(dict.fromkeys(checked_seeds(seeds)))
+
+
+def _warn_of_unread(model: Model, suite: PromptSuite) -> None:
+    unread = model.unread(suite.texts)
+    if unread:
+        some = "; ".join(f"{shortened(text)!r}: {reason}" for text, reason in list(unread.items())[:5])
+        more = f"; and {len(unread) - 5} more" if len(unread) > 5 else ""
+        warnings.warn(
+            f"model {model.name!r} does not read {len(unread)} prompts whole: {some}{more}", stacklevel=3
+        )
