@@ -79,14 +79,21 @@ class Job:
         ]
         scorer.score(rows)
         done = {wanted[row["id"]] for row in rows}
-        bar = tqdm(
-            total=len(wanted), initial=len(done), desc=" · ".join(self.labels.values()), disable=not progress
-        )
-        with bar:
-            for batch in batches(suite.prompts, seeds, done, size or self.model.card.batch):
+        missing = list(batches(suite.prompts, seeds, done, size or self.model.card.batch))
+        if not missing:
+            return
+        self._warm_up(suite)
+        name = " · ".join(self.labels.values())
+        with tqdm(total=len(wanted), initial=len(done), desc=name, unit="image", disable=not progress) as bar:
+            for batch in missing:
                 new = self._generate(store, scorer.evaluator, batch, progress)
                 scorer.score(new)
                 bar.update(len(new))
+
+    def _warm_up(self, suite: PromptSuite) -> None:
+        """One candidate and one image that nobody times: what only the first call costs is no method's fault."""
+        self.model.encode(suite.texts)
+        self.method(self.model, suite.texts[:1], budget=Budget(steps=1), convention=self.convention)
 
     def _generate(self, store: Store, evaluator: Evaluator, batch: Batch, progress: bool) -> list[Row]:
         prompts, seeds = batch
