@@ -39,6 +39,7 @@ def model(folder):
         "EulerDiscreteScheduler",
         "DPMSolverMultistepScheduler",
         "DDPMScheduler",
+        "LCMScheduler",
         "EulerAncestralDiscreteScheduler",
     ],
 )
