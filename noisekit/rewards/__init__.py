@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 
 
-def load_reward(name: str, weights: Weights = "tiny", device: str | torch.device = "cpu") -> Reward:
+def load_reward(name: str, weights: str = "tiny", device: str | torch.device = "cpu") -> Reward:
     """The reward called `name`; the same arguments give the same object.
 
     weights: "tiny", which ships with noisekit, or "published". Raises `BadValue` on unknown names and `CorruptWeights`
@@ -49,7 +49,7 @@ def _loaded(cls: type[Reward], folder: Path, weights: str, device: torch.device)
 
 
 def weighted_reward(
-    expression: str, *, weights: Weights, device: str | torch.device
+    expression: str, *, weights: str, device: str | torch.device
 ) -> Callable[[Tensor, Sequence[str]], Tensor]:
     """The weighted sum that an expression describes, as a function of images (B, 3, H, W) and prompts, giving (B,)."""
     parts = [

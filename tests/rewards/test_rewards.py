@@ -181,7 +181,7 @@ def test_what_cannot_be_loaded_is_said_in_a_sentence(bundled: Path) -> None:
     with pytest.raises(BadValue, match="did you mean 'clip_score'"):
         load_reward("clipscore")
     with pytest.raises(BadValue, match="neither 'tiny' nor 'published'"):
-        load_reward("clip_score", weights="large")  # type: ignore[arg-type]
+        load_reward("clip_score", weights="large")
     with pytest.raises(NotSupported, match="use weights='tiny'"):
         load_reward("clip_score", weights="published")
 
@@ -205,7 +205,7 @@ def test_damaged_files_are_named(bundled: Path, name: str, file: str, damage: st
     else:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CorruptWeights, match=file.partition(".")[0]):
-        load_reward(name)  # type: ignore[arg-type]
+        load_reward(name)
 
 
 def test_weights_of_another_network_are_refused(bundled: Path) -> None:
