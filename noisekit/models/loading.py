@@ -132,7 +132,7 @@ def _scheduler(card: Card, current: Any) -> Any:
     known = {cls.__name__ for cls in current.compatibles} | {"LCMScheduler", "TCDScheduler"}
     if card.scheduler not in known:
         raise unknown("scheduler", str(card.scheduler), known)
-    return getattr(diffusers, card.scheduler).from_config(current.config, **card.scheduler_options)
+    return getattr(diffusers, str(card.scheduler)).from_config(current.config, **card.scheduler_options)
 
 
 def _best_device() -> str:
