@@ -40,7 +40,7 @@ _ANGLE = {"left": 0.0, "above": 90.0, "right": 180.0, "below": 270.0}  # from th
 
 
 def distance(shape: int, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Signed distance in pixels, positive inside, to the outline of SHAPES[shape] at the origin; y points down."""
+    """Signed distance in pixels, positive inside, to the outline of a shape at the origin; y points down."""
     if SHAPES[shape] == "circle":
         return radius - np.sqrt(x * x + y * y)
     if SHAPES[shape] == "square":
@@ -51,7 +51,7 @@ def distance(shape: int, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np
 
 
 def arrange(scene: Scene, rng: np.random.Generator, quality: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """A layout: centres (n, 2) as x, y and radii (n,) in pixels, with the things apart and inside the image."""
+    """A layout: centres (n, 2) as x, y and radii (n,) in pixels; the things are apart and inside the image."""
     n = len(scene.objects)
     low, high = {1: (6.5, 9.0), 2: (5.3, 6.3), 3: (5.0, 6.0)}[n]
     radius = rng.uniform(low, high) * (1 - 0.15 * (1 - quality))

@@ -1,0 +1,66 @@
+"""Every stage runs at a tiny size, is skipped when its output is there, and goes on where it was stopped."""
+
+import numpy as np
+import pytest
+import torch
+
+from noisekit.tiny import train
+from noisekit.tiny.build import STAGES, build
+from noisekit.tiny.recipe import SMOKE
+from noisekit.tiny.train import fit, generator
+from noisekit.tiny.workers import Crew
+
+
+def test_all_stages_build_loadable_weights_and_are_skipped_the_second_time(tmp_path):
+    torch.set_num_threads(1)
+    work, out = tmp_path / "work", tmp_path / "out"
+    build(None, work, out, SMOKE)
+    for name in ("tiny/model_index.json", "tiny-turbo/unet/config.json", "clip_score/config.json"):
+        assert (out / name).exists()
+    assert (out / "aesthetic" / "head.safetensors").exists()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    build(None, work, out, SMOKE)
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+
+def test_an_unknown_stage_is_named(tmp_path):
+    with pytest.raises(ValueError, match=f"unknown stage 'nonsense': use one of {next(iter(STAGES))}"):
+        build("nonsense", tmp_path, tmp_path, SMOKE)
+
+
+class Stop(Exception):
+    pass
+
+
+def descend(state, stop_at=None):
+    """Fits a line with a loss that depends on the generator, and may stop in the middle."""
+    weight = torch.nn.Parameter(torch.zeros(3))
+    seen = []
+
+    def loss(draws):
+        if stop_at is not None and len(seen) == stop_at:
+            raise Stop
+        x = torch.randn(8, 3, generator=draws)
+        seen.append(float(x[0, 0]))
+        value = ((x @ (weight - torch.tensor([1.0, -2.0, 0.5]))) ** 2).mean()
+        return value, value.item()
+
+    fit(Crew(), [weight], loss, steps=100, rate=0.1, seed=3, state=state, title="line")
+    return weight.detach(), seen
+
+
+def test_a_killed_stage_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "SAVE_EVERY", 0.0)
+    whole, batches = descend(tmp_path / "whole.pt")
+    with pytest.raises(Stop):
+        descend(tmp_path / "part.pt", stop_at=50)
+    resumed, rest = descend(tmp_path / "part.pt")
+    assert rest == batches[40:]  # the last checkpoint was written after step 40
+    torch.testing.assert_close(resumed, whole)
+    again, none = descend(tmp_path / "part.pt")
+    assert none == [] and torch.equal(again, resumed)
+
+
+def test_generators_differ_by_key():
+    draws = {float(torch.rand((), generator=generator(*key))) for key in np.ndindex(3, 3, 3)}
+    assert len(draws) == 27
