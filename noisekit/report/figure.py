@@ -1,0 +1,100 @@
+"""How figures look and how they get into the page: inline SVG with text kept as text.
+
+Colours are Okabe and Ito's, which stay apart under the common forms of colour blindness; every method also has a marker
+of its own, and standard is grey.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from noisekit.report.source import STANDARD
+
+GREY = "#6b7280"
+INK = "#1f2933"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "noisekit",
+    "text.parse_math": False,
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9aa5b1",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7eb",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": "#52606d",
+    "ytick.color": "#52606d",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    colour: str
+    marker: str
+
+
+def looks(names: Sequence[str]) -> Mapping[str, Look]:
+    """One colour and marker a method, the same in every figure."""
+    others = [name for name in dict.fromkeys(names) if name != STANDARD]
+    chosen = {
+        name: Look(COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
+        for i, name in enumerate(others)
+    }
+    return {STANDARD: Look(GREY, "o"), **chosen}
+
+
+class Canvas:
+    """A grid of axes; `svg` is set once the `drawing` block has ended."""
+
+    figure: Figure
+    axes: list[Axes]
+    svg: str = ""
+
+
+@contextmanager
+def drawing(
+    width: float, height: float, columns: int, rows: int = 1, *, share_x: bool = False, share_y: bool = False
+) -> Iterator[Canvas]:
+    """Axes on a figure of width × height inches, styled; in the end an SVG that scales with the page."""
+    canvas = Canvas()
+    with matplotlib.rc_context(_STYLE):
+        canvas.figure = Figure(figsize=(width, height), layout="constrained")
+        grid = canvas.figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
+        canvas.axes = list(grid.flat)
+        yield canvas
+        canvas.svg = _inline(canvas.figure, round(96 * width))
+
+
+def _inline(figure: Figure, width: int) -> str:
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    head = re.sub(r'\s(width|height)="[^"]*"', "", svg[: svg.index(">")])
+    return f'{head} role="img" style="--width: {width}px">{svg[svg.index(">") + 1 :]}'

@@ -1,0 +1,75 @@
+"""What a report asks of a run, and how it names the methods in it.
+
+The report knows no store: whatever has these attributes can be shown.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from noisekit import registry
+from noisekit.errors import BadValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STANDARD = "standard"
+TRUTH = "truth"
+
+
+class ReportedRun(Protocol):
+    """A finished or half-finished comparison; DESIGN names of columns."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...
+    @property
+    def metrics(self) -> Sequence[str]: ...
+
+    def frame(self) -> pd.DataFrame:
+        """One row an image: model, method, prompt, kind, unseen, seed, image, metrics, calls, seconds."""
+
+    def traces(self) -> pd.DataFrame:
+        """One row a search step of a sample: model, method, prompt, seed, step, calls, score, best, metric_*."""
+
+    def summary(self) -> pd.DataFrame:
+        """One row a model and method: per metric mean, difference to standard with interval, win, tie, loss."""
+
+    def optimised(self, method: str) -> frozenset[str]:
+        """Metrics that the method itself climbed."""
+
+    def objective(self, method: str) -> str:
+        """What the method's score means."""
+
+
+def held_out(run: ReportedRun, methods: Sequence[str]) -> list[str]:
+    """Metrics that no method optimised, the ground truth first: the only ones that may rank methods."""
+    climbed = frozenset[str]().union(*(run.optimised(method) for method in methods))
+    return sorted(
+        (metric for metric in run.metrics if metric not in climbed), key=lambda metric: metric != TRUTH
+    )
+
+
+def labels(methods: Sequence[str]) -> dict[str, str]:
+    """A short name for each resolved method: its bare name, with only those settings that tell namesakes apart."""
+    parsed = {method: _parsed(method) for method in dict.fromkeys(methods)}
+    namesakes: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, settings in parsed.values():
+        namesakes[name].append(settings)
+    result = {}
+    for method, (name, settings) in parsed.items():
+        others = namesakes[name]
+        telling = {k: v for k, v in settings.items() if any(o.get(k, o) != v for o in others)}
+        result[method] = registry.render(name, telling)
+    return result
+
+
+def _parsed(method: str) -> tuple[str, dict[str, Any]]:
+    try:
+        return registry.parse(method)
+    except BadValue:  # a wrapper around other methods is its own name
+        return method, {}

@@ -1,0 +1,66 @@
+"""The summary of a run as tables for the terminal, readable in 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from noisekit.report.source import ReportedRun, held_out
+from noisekit.report.tables import DAGGER, Comparison, Line, ranking
+
+LEGEND = (
+    "Difference to standard on the same prompts and seeds, with its 95 % interval; bold where it leaves 0 out. "
+    f"{DAGGER} optimised by the method itself."
+)
+_STYLES = {"better": "bold green", "worse": "bold red", "open": "", "none": ""}
+
+
+def show(run: ReportedRun, console: Console | None = None) -> None:
+    """Print one table a model: a block of lines a method, a line a metric, held-out metrics first."""
+    console = console or Console()
+    models = ranking(run)
+    fair = held_out(run, [line.method for lines in models.values() for line in lines])
+    metrics = [*fair, *(metric for metric in run.metrics if metric not in fair)]
+    for model, lines in models.items():
+        console.print(_table(model, lines, metrics))
+    console.print(Text(LEGEND, style="dim"))
+    for label, method in {line.label: line.method for lines in models.values() for line in lines}.items():
+        if label != method:
+            console.print(Text(f"{label}: {method}", style="dim"))
+
+
+def _table(model: str, lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+    first = lines[0]
+    title = f"{model}: {first.prompts} prompts, {first.images} images a method"
+    table = Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True
+    )
+    table.add_column("method", overflow="fold", min_width=12, max_width=28)
+    table.add_column("metric", no_wrap=True)
+    for heading in ("mean", "difference [95 %]", "win/tie/loss", "calls", "s/image"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in lines:
+        compared = [line.comparisons[metric] for metric in metrics]
+        table.add_row(
+            Text(line.label, style="bold"),
+            _stack([Text(one.metric) for one in compared]),
+            _stack([Text(f"{one.mean_text} {DAGGER if one.optimised else ' '}") for one in compared]),
+            _stack([_difference(one) for one in compared]),
+            _stack([Text(one.outcomes_text.replace(" ", "")) for one in compared]),
+            line.calls_text,
+            line.seconds_text,
+        )
+    return table
+
+
+def _difference(one: Comparison) -> Text:
+    text = f"{one.difference_text} {one.interval_text}".strip()
+    return Text(text, style=_STYLES[one.verdict])
+
+
+def _stack(parts: Sequence[Text]) -> Text:
+    return Text("\n").join(parts)

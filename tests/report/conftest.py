@@ -1,0 +1,134 @@
+"""A run that nobody ran: two models, four methods, drawn images, scores with a known effect, and one hostile prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from noisekit.evaluation.statistics import summary
+
+HOSTILE = "<b>bold</b><script>document.title='owned'</script> & \"a red circle\" <img src=x onerror=alert(1)>"
+PROMPTS = {
+    "a red circle": "single",
+    "two blue squares": "count",
+    "a red circle and a blue square": "pair",
+    "a red circle to the left of a blue square": "relation",
+    HOSTILE: "single",
+}
+SELECTION = "selection(candidates=16, pick='stable', round_trip_steps=4)"
+RENO_SHORT = "reno(steps=10, lr=0.7, rewards='clip_score:1')"
+RENO_LONG = "reno(steps=20, lr=0.7, rewards='clip_score:1')"
+METHODS = {"tiny": ["standard", SELECTION], "tiny-turbo": ["standard", RENO_SHORT, RENO_LONG]}
+CALLS = {"standard": 1, SELECTION: 144, RENO_SHORT: 31, RENO_LONG: 61}
+GAIN = {"standard": 0.0, SELECTION: 0.0, RENO_SHORT: 6.0, RENO_LONG: 9.0}
+
+
+@dataclass
+class SyntheticRun:
+    folder: Path
+    rows: pd.DataFrame
+    points: pd.DataFrame
+    metrics: tuple[str, ...] = ("clip_score", "aesthetic", "truth")
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        versions = {"noisekit": "0.1.0", "torch": "2.15.0"}
+        return {
+            "created": "2030-01-01T00:00:00",
+            "versions": versions,
+            "hardware": {"cpu": "a CPU", "cores": 2},
+        }
+
+    def frame(self) -> pd.DataFrame:
+        return self.rows.copy()
+
+    def traces(self) -> pd.DataFrame:
+        return self.points.copy()
+
+    def summary(self) -> pd.DataFrame:
+        return summary(self.rows, self.metrics, {"truth": 0.0})
+
+    def optimised(self, method: str) -> frozenset[str]:
+        return frozenset({"clip_score"} if method.startswith("reno") else set())
+
+    def objective(self, method: str) -> str:
+        return {"reno": "reward", "selection": "stability"}.get(method.partition("(")[0], "none")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., SyntheticRun]:
+    """Build a run; `prompts` maps texts to kinds, `worlds` models to methods, `side` is the images' size in pixels."""
+
+    def make(
+        prompts: Mapping[str, str | None] = PROMPTS,
+        worlds: Mapping[str, list[str]] = METHODS,
+        side: int = 32,
+        seeds: int = 3,
+    ) -> SyntheticRun:
+        rng = np.random.default_rng(0)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        rows: list[dict[str, Any]] = []
+        points: list[dict[str, Any]] = []
+        for model, methods in worlds.items():
+            for method in methods:
+                for number, (prompt, kind) in enumerate(prompts.items()):
+                    for seed in range(seeds):
+                        name = f"images/{model}-{methods.index(method)}-{number}-{seed}.png"
+                        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(
+                            tmp_path / name
+                        )
+                        key = {"model": model, "method": method, "prompt": prompt, "seed": seed}
+                        rows.append(
+                            key
+                            | {
+                                "prompt_id": f"{number:04x}",
+                                "kind": kind,
+                                "unseen": None if kind is None else number % 2 == 1,
+                                "image": name,
+                                "clip_score": 50 + 3 * number + GAIN[method] + rng.normal(),
+                                "aesthetic": 0.5 + rng.normal() / 10,
+                                "truth": np.nan if kind is None else float(rng.random() < 0.5),
+                                "truth_colour": np.nan if kind is None else 1.0,
+                                "truth_relation": 1.0 if kind == "relation" else np.nan,
+                                "calls": float(CALLS[method]),
+                                "seconds": CALLS[method] / 100,
+                                "stopped": "done",
+                            }
+                        )
+                        points += trace(key, method, rng)
+        return SyntheticRun(tmp_path, pd.DataFrame(rows), pd.DataFrame(points))
+
+    return make
+
+
+def trace(key: Mapping[str, Any], method: str, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """A search that climbs and levels off, with the metrics at every fifth step of those that decode on the way."""
+    if method == "standard":
+        return []
+    steps = {RENO_SHORT: 10, RENO_LONG: 20}.get(method, 16)
+    points = []
+    for step in range(steps):
+        best = 50 + GAIN[method] * (1 - np.exp(-step / 5)) + rng.normal() / 5
+        point = dict(key) | {
+            "step": step,
+            "calls": 3.0 * step,
+            "seconds": step / 9,
+            "score": best - 0.3,
+            "best": best,
+        }
+        if method.startswith("reno") and step % 5 == 0:
+            point |= {"metric_clip_score": best, "metric_truth": float(rng.random() < 0.6 - step / 60)}
+        points.append(point)
+    return points
+
+
+@pytest.fixture
+def run(make_run: Callable[..., SyntheticRun]) -> SyntheticRun:
+    return make_run()

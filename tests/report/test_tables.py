@@ -1,0 +1,111 @@
+"""The numbers as text: verdicts, marks, order, and what the terminal shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from noisekit.report import show
+from noisekit.report.source import held_out, labels
+from noisekit.report.tables import Comparison, breakdown, decimals, ranking
+
+
+def compared(**figures: float) -> Comparison:
+    values = {
+        "mean": 1.0,
+        "difference": 0.5,
+        "low": 0.1,
+        "high": 0.9,
+        "win": 0.5,
+        "tie": 0.3,
+        "loss": 0.2,
+    } | figures
+    return Comparison(metric="truth", optimised=False, decimals=2, **values)
+
+
+def test_a_verdict_needs_an_interval_without_zero() -> None:
+    assert compared().verdict == "better"
+    assert compared(low=-0.9, high=-0.1).verdict == "worse"
+    assert compared(low=-0.1).verdict == "open"
+    assert compared(low=np.nan, high=np.nan).verdict == "none"
+
+
+def test_figures_as_text() -> None:
+    one = compared(mean=-1234.567, low=-0.1)
+    assert (one.mean_text, one.difference_text, one.interval_text) == ("−1,234.57", "+0.50", "[−0.10, +0.90]")
+    assert one.outcomes_text == "50 / 30 / 20"
+    assert compared(win=np.nan).outcomes_text == "–"
+
+
+def test_namesakes_are_told_apart_by_what_differs() -> None:
+    short, long = "reno(steps=5, lr=0.7)", "reno(steps=50, lr=0.7)"
+    assert labels(["standard", short, long, "cosine(steps=2)", "BestOf(reno(), 3)"]) == {
+        "standard": "standard",
+        short: "reno(steps=5)",
+        long: "reno(steps=50)",
+        "cosine(steps=2)": "cosine",
+        "BestOf(reno(), 3)": "BestOf(reno(), 3)",
+    }
+    assert labels(["reno(steps=5)", "reno(steps=5, ball='heavy')"]) == {
+        "reno(steps=5)": "reno",
+        "reno(steps=5, ball='heavy')": "reno(ball='heavy')",
+    }
+
+
+def test_decimals_follow_the_spread() -> None:
+    frame = pd.DataFrame(
+        {"large": [10.0, 90.0], "small": [0.4, 0.5], "constant": [1.0, 1.0], "empty": [np.nan] * 2}
+    )
+    assert decimals(frame, list(frame)) == {"large": 1, "small": 4, "constant": 3, "empty": 3}
+
+
+def test_lines_start_with_standard_and_mark_what_was_optimised(run: Any) -> None:
+    models = ranking(run)
+    assert list(models) == ["tiny", "tiny-turbo"]
+    for lines in models.values():
+        assert lines[0].is_standard
+        assert lines[0].comparisons["truth"].verdict == "none"
+        truths = [line.comparisons["truth"].mean for line in lines[1:]]
+        assert truths == sorted(truths, reverse=True)
+    reno = models["tiny-turbo"][1]
+    assert [metric for metric, one in reno.comparisons.items() if one.optimised] == ["clip_score"]
+    assert reno.comparisons["clip_score"].verdict == "better"
+    assert held_out(run, [reno.method]) == ["truth", "aesthetic"]
+
+
+def test_truth_in_parts(run: Any) -> None:
+    parts = breakdown(run)
+    assert parts is not None
+    assert list(parts.groups) == ["all", "kind of prompt", "combination of words", "skill"]
+    assert list(parts.groups["skill"]) == ["colour", "relation"]
+    width = sum(map(len, parts.groups.values()))
+    for model, _, cells in parts.rows:
+        assert len(cells) == width
+        assert cells[0].images == len(run.rows[(run.rows.model == model) & (run.rows.method == "standard")])
+        assert cells[0].images == cells[-4].images + cells[-3].images  # seen and unseen
+
+
+def test_no_parts_without_a_truth(make_run: Callable[..., Any]) -> None:
+    assert breakdown(make_run({"a photo of a cat": None})) is None
+
+
+@pytest.mark.parametrize("width", [100, 140])
+def test_the_terminal_shows_every_number_in_full(run: Any, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    show(run, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for lines in ranking(run).values():
+        for line in lines:
+            assert line.label in text
+            for one in line.comparisons.values():
+                assert f"{one.difference_text} {one.interval_text}".strip() in text
+                assert f"{one.mean_text} {'†' if one.optimised else ''}".strip() in text
+    assert "reno(steps=10): reno(steps=10, lr=0.7, rewards='clip_score:1')" in text
