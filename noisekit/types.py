@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+#: Characters of a prompt beyond which it is refused: text encoders read under 100 words.
+LONGEST_PROMPT = 4096
+
 
 @dataclass(frozen=True)
 class Cost:

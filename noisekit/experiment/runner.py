@@ -10,9 +10,9 @@ Everything that can be refused is refused before the first image; whatever stops
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from noisekit.errors import BadValue
 from noisekit.evaluation import DEFAULT_METRICS, Evaluator
@@ -40,22 +40,26 @@ def compare(
     budget: Budget | None = None,
     convention: Convention = "per_prompt",
     batch: int | None = None,
+    settings: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Run:
     """Generate and score what the store lacks, and return everything that it then holds.
 
     prompts, limit: as for `load_prompts`. seeds: how many (0, 1, …), or which. budget: the most that one image of any
-    method may cost. batch: images that a method works on at once (None: the model card's). Raises `BadValue`,
-    `NotSupported` and `CorruptWeights` before anything is computed.
+    method may cost. batch: images that a method works on at once (None: the model card's). settings: passed on to
+    `load_model`, such as {"steps": 20}. Raises `BadValue`, `NotSupported` and `CorruptWeights` before anything is
+    computed.
     """
     suite = load_prompts(prompts, limit)
     if batch is not None and batch < 1:
         raise BadValue(f"batch={batch!r} is not a whole number of 1 or more")
+    if convention not in get_args(Convention):
+        raise BadValue(f"noise {convention!r} is not one of {', '.join(get_args(Convention))}")
     numbers = _seeds(seeds)
     chosen = [load_method(method) for method in ("standard", *_listed(methods))]
     evaluator = Evaluator(metrics)
     with Store.prepare(store, convention) as opened:
-        loaded = [load_model(model) for model in _listed(models)]
+        loaded = [load_model(model, **(settings or {})) for model in _listed(models)]
         jobs = [Job(model, method, budget or Budget(), convention) for model in loaded for method in chosen]
         jobs = list({job.setting: job for job in jobs}.values())
         for model in loaded:

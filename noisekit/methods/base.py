@@ -28,12 +28,10 @@ from noisekit.errors import BadValue
 from noisekit.methods.parameters import check_names, check_values, paper_values, settings
 from noisekit.models.base import Marker, Model
 from noisekit.noise import Convention, NoiseSource
-from noisekit.types import Budget, Candidate, Cost, NoiseResult, Trace, TracePoint
+from noisekit.types import LONGEST_PROMPT, Budget, Candidate, Cost, NoiseResult, Trace, TracePoint
 
 #: Called after every candidate with its number (from 0) and the best so far, clock and counters stopped.
 Observer = Callable[[int, Candidate], None]
-
-LONGEST_PROMPT = 4096
 
 
 @dataclass(frozen=True)

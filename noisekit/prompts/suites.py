@@ -16,14 +16,13 @@ from typing import Any
 from noisekit.errors import BadValue, unknown
 from noisekit.prompts.files import read_records
 from noisekit.registry import shortened
+from noisekit.types import LONGEST_PROMPT
 
 #: The suites that ship with noisekit, and what they hold.
 SUITES = {"tiny": "scenes of the tiny world, equal fifths of its five kinds, checked against the truth"}
 
 #: Columns of a file that say what kind of prompt this is.
 _KIND_COLUMNS = ("kind", "category", "tag")
-
-_LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,9 @@ def _suite(
         if not isinstance(text, str):
             raise BadValue(f"{where} holds {shortened(repr(text))} where a text should be")
         text = text.strip()
-        if len(text) > _LONGEST:
+        if len(text) > LONGEST_PROMPT:
             raise BadValue(
-                f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {_LONGEST} "
+                f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {LONGEST_PROMPT} "
                 "allowed; text encoders read under 100 words, so shorten it"
             )
         empty += not text

@@ -1,0 +1,206 @@
+"""The commands. Each imports what it needs when it runs, so that --help is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisekit import registry
+from noisekit.cli import options
+from noisekit.cli.interrupt import kept_in
+from noisekit.cli.listing import app as listing
+from noisekit.cli.screen import console, quiet
+from noisekit.errors import BadValue
+
+app = typer.Typer(
+    name="noisekit",
+    help="Compare noise-selection methods for text-to-image diffusion models at equal cost.",
+    epilog="Start with: noisekit compare --limit 5 --store runs/first",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(listing, name="list")
+tiny = typer.Typer(help="The bundled tiny world.", no_args_is_help=True)
+app.add_typer(tiny, name="tiny")
+
+
+@app.command()
+def compare(
+    store: Annotated[Path, typer.Option(help="Folder that keeps the run; what it holds is not done again.")],
+    model: Annotated[
+        str, typer.Option(help="Models, separated by commas: cards, folders, hub ids.")
+    ] = "tiny",
+    methods: Annotated[
+        str, typer.Option(help="Methods, separated by commas; standard is always added.")
+    ] = "selection,cosine",
+    prompts: Annotated[
+        str, typer.Option(help="A suite, or a .txt, .csv, .tsv, .json or .jsonl file.")
+    ] = "tiny",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many prompts.")] = None,
+    seeds: Annotated[int, typer.Option(help="Images per prompt: seeds 0, 1, …")] = 1,
+    metrics: options.Metrics = options.ALL_METRICS,
+    seconds: options.Seconds = None,
+    calls: options.Calls = None,
+    candidates: options.Candidates = None,
+    noise: Annotated[
+        str, typer.Option(help="per_prompt, or shared: one noise a seed for all prompts.")
+    ] = "per_prompt",
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    scheduler: options.Scheduler = None,
+    batch: Annotated[int | None, typer.Option(help="Images that a method works on at once.")] = None,
+) -> None:
+    """Run methods on the same prompts and seeds, score all images, print a table and write report.html.
+
+    Run it again with more methods, prompts, seeds or metrics: only what is missing is computed.
+
+    \b
+    Examples:
+      noisekit compare --limit 12 --seeds 2 --store runs/demo
+      noisekit compare --methods "selection(candidates=8),cosine(steps=10)" --store runs/demo
+      noisekit compare --model tiny-turbo --methods reno --seconds 5 --store runs/turbo
+      noisekit compare --model ./my-model --prompts my.txt --metrics clip_score --store runs/mine
+    """
+    from noisekit import experiment
+    from noisekit.report import terminal
+
+    quiet()
+    with kept_in(store):
+        run = experiment.compare(
+            registry.split(model),
+            registry.split(methods),
+            prompts,
+            limit=limit,
+            seeds=seeds,
+            metrics=registry.split(metrics),
+            store=store,
+            budget=options.budget(seconds, calls, candidates),
+            convention=noise,  # type: ignore[arg-type]  # checked there
+            batch=batch,
+            settings={"steps": steps, "guidance": guidance, "scheduler": scheduler},
+            progress=sys.stderr.isatty(),
+        )
+        page = run.report()
+    terminal.show(run, console())
+    print(page)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="The folder of a run.")]) -> None:
+    """Write the report.html of a run anew and print its table.
+
+    \b
+    Example:
+      noisekit report runs/demo
+    """
+    from noisekit.experiment import load_run
+    from noisekit.report import terminal
+
+    loaded = load_run(run)
+    page = loaded.report()
+    terminal.show(loaded, console())
+    print(page)
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the image should show.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")],
+    model: Annotated[str, typer.Option(help="A card, a folder or a hub id.")] = "tiny",
+    method: Annotated[str, typer.Option(help="How the noise is chosen.")] = "standard",
+    seed: Annotated[int, typer.Option(help="Seed of the initial noise.")] = 0,
+    seconds: options.Seconds = None,
+    calls: options.Calls = None,
+    candidates: options.Candidates = None,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    scheduler: options.Scheduler = None,
+) -> None:
+    """Make one image from a noise that a method has chosen; the parameters are written into the PNG.
+
+    \b
+    Examples:
+      noisekit generate "a red circle" -o circle.png
+      noisekit generate "a red circle" --method "cosine(steps=20)" --seconds 10 -o circle.png
+      noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
+    """
+    from noisekit.experiment.png import write_png
+    from noisekit.methods import load_method
+    from noisekit.models import load_model
+
+    quiet()
+    budget = options.budget(seconds, calls, candidates)
+    chosen = load_method(method)
+    if output.suffix.lower() != ".png":
+        raise BadValue(f"output {str(output)!r} does not end in .png")
+    options.check_writable(output)
+    loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
+    result = chosen(loaded, prompt, seeds=[seed], budget=budget, progress=sys.stderr.isatty())
+    spent = {"calls": result.cost.calls, "seconds": round(result.cost.seconds, 3), "stopped": result.stopped}
+    score = None if result.score is None else round(result.score[0].item(), 6)
+    about = {"prompt": prompt, "model": result.model, "method": result.method, "seed": seed}
+    write_png(output, result.images[0], about | {"identity": loaded.identity, "score": score} | spent)
+    found = "" if score is None else f"{chosen.objective} {score:.4g}, "
+    print(f"{output}: {result.method}, {found}{result.cost.calls:g} calls, {result.cost.seconds:.2f} s")
+
+
+@app.command()
+def score(
+    folder: Annotated[Path, typer.Argument(help="Folder of images.")],
+    prompts: Annotated[Path, typer.Option(help="Prompt file, or a table with columns image and prompt.")],
+    metrics: options.Metrics = options.ALL_METRICS,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Table to write (default: scores.csv in the folder)."),
+    ] = None,
+) -> None:
+    """Score images that are there already, by the same evaluator as every comparison.
+
+    Prompts are matched to images by name where the file has a column "image", else line by line to the sorted names.
+
+    \b
+    Examples:
+      noisekit score pictures --prompts prompts.txt
+      noisekit score pictures --prompts pairs.csv --metrics clip_score,truth -o scores.csv
+    """
+    from noisekit.experiment.folder import match, score_images, table
+
+    written = output or folder / "scores.csv"
+    pairs = match(folder, prompts)
+    options.check_writable(written)
+    frame = score_images(pairs, registry.split(metrics))
+    frame.to_csv(written, index=False)
+    console().print(table(frame))
+    print(written)
+
+
+@tiny.command()
+def build(
+    stage: Annotated[
+        str | None, typer.Option(help="One stage only (default: all that are not done).")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder for data and checkpoints.")] = Path("build/tiny"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the weights (default: the bundled ones').")
+    ] = None,
+) -> None:
+    """Train the bundled weights again; an interrupted stage goes on where it was.
+
+    \b
+    Examples:
+      noisekit tiny build
+      noisekit tiny build --stage vae --work build/tiny --out build/weights
+    """
+    from noisekit.models.loading import BUNDLED
+    from noisekit.tiny import build as recipe
+
+    if stage is not None and stage not in recipe.STAGES:
+        from noisekit.errors import unknown
+
+        raise unknown("stage", stage, recipe.STAGES)
+    recipe.build(stage, work, out or BUNDLED)

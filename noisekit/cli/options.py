@@ -1,0 +1,42 @@
+"""Options that several commands share, so that they read and mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noisekit.errors import BadValue
+
+if TYPE_CHECKING:
+    from noisekit.types import Budget
+
+Seconds = Annotated[float | None, typer.Option(help="Budget: seconds per image, final sampling included.")]
+Calls = Annotated[float | None, typer.Option(help="Budget: denoiser evaluations per image.")]
+Candidates = Annotated[int | None, typer.Option(help="Budget: candidates that the search may try per image.")]
+Steps = Annotated[int | None, typer.Option(help="Sampler steps, instead of the model card's.")]
+Guidance = Annotated[float | None, typer.Option(help="Guidance scale, instead of the model card's.")]
+Scheduler = Annotated[str | None, typer.Option(help="A diffusers scheduler class, such as DDIMScheduler.")]
+Metrics = Annotated[str, typer.Option(help="Metrics, separated by commas; see `noisekit list rewards`.")]
+
+ALL_METRICS = "clip_score,aesthetic,truth"
+
+
+def budget(seconds: float | None, calls: float | None, candidates: int | None) -> Budget:
+    """The budget that the three options give; raises `BadValue` at 0 and below."""
+    from noisekit.types import Budget
+
+    return Budget(seconds, calls, candidates)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `BadValue` unless a file can be written at `path`; nothing is left behind."""
+    there = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise BadValue(f"output {str(path)!r} cannot be written: {error.strerror or error}") from None

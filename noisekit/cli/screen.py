@@ -1,0 +1,29 @@
+"""What reaches the screen: tables as wide as it is, and nothing that libraries say by the way."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Columns of a table that goes to a file or a pipe.
+WIDTH = 120
+
+
+def console() -> Console:
+    """Where tables are printed."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def quiet() -> None:
+    """Keep the loading bars and hints of diffusers and transformers off the screen; downloads still show theirs."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
