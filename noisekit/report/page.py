@@ -14,7 +14,7 @@ from noisekit.errors import BadValue
 from noisekit.report import plots
 from noisekit.report.figure import looks
 from noisekit.report.pictures import grid
-from noisekit.report.source import ReportedRun, held_out
+from noisekit.report.source import ReportedRun
 from noisekit.report.tables import DAGGER, Line, breakdown, ranking
 
 
@@ -42,24 +42,21 @@ def render(run: ReportedRun) -> str:
 
 
 def _content(run: ReportedRun) -> dict[str, Any]:
-    frame, traces, models = run.frame(), run.traces(), ranking(run)
-    lines = [line for of_model in models.values() for line in of_model]
-    fair = held_out(run, [line.method for line in lines])
-    metrics = [*fair, *(metric for metric in run.metrics if metric not in fair)]
-    styles = looks([line.label for line in lines])
-    searched = [line for line in lines if not line.is_standard]
+    frame, traces, ranked = run.frame(), run.traces(), ranking(run)
+    models, metrics = ranked.models, ranked.metrics
+    styles = looks([line.label for line in ranked.lines])
+    searched = [line for line in ranked.lines if not line.is_standard]
     return {
         "models": models,
         "metrics": metrics,
-        "held_out": fair,
-        "lead": metrics[0],
+        "held_out": ranked.held_out,
         "counts": {name: frame[name].nunique() for name in ("prompt", "seed")} | {"image": len(frame)},
-        "findings": [line for line in searched if line.comparisons[metrics[0]].verdict != "none"],
-        "standards": {line.model: line for line in lines if line.is_standard},
-        "methods": _methods(run, lines),
-        "breakdown": breakdown(run),
+        "findings": [line for line in searched if metrics and line.comparisons[metrics[0]].verdict != "none"],
+        "standards": {line.model: line for line in ranked.lines if line.is_standard},
+        "methods": _methods(run, ranked.lines),
+        "breakdown": breakdown(frame, ranked.lines),
         "difference_plots": _drawn((m, plots.differences(own, metrics, styles)) for m, own in models.items()),
-        "cost_plots": _drawn((metric, plots.cost(models, metric, styles)) for metric in fair or metrics),
+        "cost_plots": _drawn((m, plots.cost(models, m, styles)) for m in ranked.held_out or metrics),
         "search_plot": Markup(plots.search(traces, searched, styles)),
         "gaming_plots": _drawn(
             (f"{line.label} on {line.model}", plots.gaming(traces, line, metrics, styles))

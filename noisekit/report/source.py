@@ -46,30 +46,26 @@ class ReportedRun(Protocol):
         """What the method's score means."""
 
 
-def held_out(run: ReportedRun, methods: Sequence[str]) -> list[str]:
-    """Metrics that no method optimised, the ground truth first: the only ones that may rank methods."""
-    climbed = frozenset[str]().union(*(run.optimised(method) for method in methods))
-    return sorted(
-        (metric for metric in run.metrics if metric not in climbed), key=lambda metric: metric != TRUTH
-    )
-
-
 def labels(methods: Sequence[str]) -> dict[str, str]:
-    """A short name for each resolved method: its bare name, with only those settings that tell namesakes apart."""
+    """A short name for each resolved method: its bare name, with only those settings that tell namesakes apart.
+
+    A method under a budget is written "method @ 10 calls", and keeps the budget in its short name.
+    """
     parsed = {method: _parsed(method) for method in dict.fromkeys(methods)}
     namesakes: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for name, settings in parsed.values():
+    for name, settings, _ in parsed.values():
         namesakes[name].append(settings)
     result = {}
-    for method, (name, settings) in parsed.items():
+    for method, (name, settings, budget) in parsed.items():
         others = namesakes[name]
         telling = {k: v for k, v in settings.items() if any(o.get(k, o) != v for o in others)}
-        result[method] = registry.render(name, telling)
+        result[method] = registry.render(name, telling) + budget
     return result
 
 
-def _parsed(method: str) -> tuple[str, dict[str, Any]]:
+def _parsed(method: str) -> tuple[str, dict[str, Any], str]:
+    text, at, limits = method.partition(" @ ")
     try:
-        return registry.parse(method)
+        return *registry.parse(text), at + limits
     except BadValue:  # a wrapper around other methods is its own name
-        return method, {}
+        return method, {}, ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from noisekit.report.source import STANDARD, TRUTH, ReportedRun, held_out, labels
+from noisekit.report.source import STANDARD, TRUTH, ReportedRun, labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ class Line:
     @property
     def settings(self) -> str:
         """What stands in the brackets of the resolved method."""
-        return self.method.partition("(")[2].removesuffix(")")
+        return self.method.partition(" @ ")[0].partition("(")[2].removesuffix(")")
 
     @property
     def calls_text(self) -> str:
@@ -96,13 +96,32 @@ class Line:
         return number(self.seconds, 3 if self.seconds < 1 else 2 if self.seconds < 10 else 1)
 
 
-def ranking(run: ReportedRun) -> dict[str, list[Line]]:
-    """Lines by model: standard first, the others from best to worst on the first held-out metric."""
+@dataclass(frozen=True)
+class Ranking:
+    """models: lines by model, standard first, the others from best to worst on the first metric.
+
+    metrics: those that scored anything; first the ones in held_out, which no method optimised, the ground truth before
+    all.
+    """
+
+    models: Mapping[str, Sequence[Line]]
+    metrics: Sequence[str]
+    held_out: Sequence[str]
+
+    @property
+    def lines(self) -> list[Line]:
+        return [line for lines in self.models.values() for line in lines]
+
+
+def ranking(run: ReportedRun) -> Ranking:
+    """The summary of a run, read once: its intervals take seconds for large runs."""
     summary = run.summary()
     names = labels(list(summary["method"]))
-    places = decimals(run.frame(), run.metrics)
-    leading = held_out(run, list(names))[:1] or list(run.metrics)[:1]
-    result: dict[str, list[Line]] = {}
+    climbed = frozenset[str]().union(*(run.optimised(method) for method in names))
+    metrics = [metric for metric in run.metrics if summary[metric].notna().any()]
+    metrics.sort(key=lambda metric: (metric in climbed, metric != TRUTH))
+    places = decimals(run.frame(), summary, metrics)
+    models: dict[str, list[Line]] = {}
     for row in summary.to_dict("records"):
         method, optimised = row["method"], run.optimised(row["method"])
         line = Line(
@@ -114,14 +133,12 @@ def ranking(run: ReportedRun) -> dict[str, list[Line]]:
             prompts=int(row["n_prompts"]),
             calls=float(row["calls"]),
             seconds=float(row["seconds"]),
-            comparisons={m: _comparison(row, m, m in optimised, places[m]) for m in run.metrics},
+            comparisons={m: _comparison(row, m, m in optimised, places[m]) for m in metrics},
         )
-        result.setdefault(line.model, []).append(line)
-    for lines in result.values():
-        lines.sort(
-            key=lambda line: (not line.is_standard, *(_descending(line, metric) for metric in leading))
-        )
-    return result
+        models.setdefault(line.model, []).append(line)
+    for lines in models.values():
+        lines.sort(key=lambda line: (not line.is_standard, *(_descending(line, m) for m in metrics[:1])))
+    return Ranking(models, metrics, [metric for metric in metrics if metric not in climbed])
 
 
 def _comparison(row: Mapping[Any, Any], metric: str, optimised: bool, places: int) -> Comparison:
@@ -135,12 +152,17 @@ def _descending(line: Line, metric: str) -> float:
     return math.inf if math.isnan(mean) else -mean
 
 
-def decimals(frame: pd.DataFrame, metrics: Sequence[str]) -> dict[str, int]:
-    """Decimals that show each metric to a hundredth or so of its spread between images."""
+def decimals(frame: pd.DataFrame, summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, int]:
+    """Decimals that show a hundredth or so of a metric's spread between images, and its narrowest interval."""
     result = {}
     for metric in metrics:
         spread = float(frame[metric].astype(float).std())
-        result[metric] = min(5, max(0, 2 - math.floor(math.log10(spread)))) if spread > 0 else 3
+        places = min(5, max(0, 2 - math.floor(math.log10(spread)))) if spread > 0 else 3
+        widths = (summary[f"{metric}_high"] - summary[f"{metric}_low"]).astype(float)
+        narrowest = widths[widths > 0].min()
+        if narrowest > 0:
+            places = max(places, min(places + 2, -math.floor(math.log10(narrowest / 2))))
+        result[metric] = places
     return result
 
 
@@ -168,9 +190,8 @@ class Breakdown:
     rows: Sequence[tuple[str, str, Sequence[Cell]]]
 
 
-def breakdown(run: ReportedRun) -> Breakdown | None:
+def breakdown(frame: pd.DataFrame, lines: Sequence[Line]) -> Breakdown | None:
     """Truth by kind of prompt, by whether its words were trained together, and by skill; None without any truth."""
-    frame = run.frame()
     if TRUTH not in frame or frame[TRUTH].isna().all():
         return None
     frame = frame[frame[TRUTH].notna()]
@@ -190,11 +211,10 @@ def breakdown(run: ReportedRun) -> Breakdown | None:
     if skills:
         groups["skill"] = [str(skill).removeprefix(f"{TRUTH}_") for skill in skills]
     rows = []
-    for model, lines in ranking(run).items():
-        for line in lines:
-            cells = [_cell(part, line, TRUTH) for part in columns.values()]
-            cells += [_cell(frame, line, str(skill)) for skill in skills]
-            rows.append((model, line.label, cells))
+    for line in lines:
+        cells = [_cell(part, line, TRUTH) for part in columns.values()]
+        cells += [_cell(frame, line, str(skill)) for skill in skills]
+        rows.append((line.model, line.label, cells))
     return Breakdown(groups, rows)
 
 
@@ -206,8 +226,9 @@ def _cell(frame: pd.DataFrame, line: Line, column: str) -> Cell:
 
 def number(value: float, places: int) -> str:
     """Fixed decimals, thousands apart, a true minus sign; a dash for NaN."""
-    return DASH if math.isnan(value) else f"{value:,.{places}f}".replace("-", "−")
+    return DASH if math.isnan(value) else f"{value:z,.{places}f}".replace("-", "−")
 
 
 def signed(value: float, places: int) -> str:
-    return DASH if math.isnan(value) else f"{value:+,.{places}f}".replace("-", "−")
+    """The same with its sign."""
+    return DASH if math.isnan(value) else f"{value:+z,.{places}f}".replace("-", "−")

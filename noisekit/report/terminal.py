@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from noisekit.report.source import ReportedRun, held_out
+from noisekit.report.source import ReportedRun
 from noisekit.report.tables import DAGGER, Comparison, Line, ranking
 
 LEGEND = (
@@ -22,13 +22,11 @@ _STYLES = {"better": "bold green", "worse": "bold red", "open": "", "none": ""}
 def show(run: ReportedRun, console: Console | None = None) -> None:
     """Print one table a model: a block of lines a method, a line a metric, held-out metrics first."""
     console = console or Console()
-    models = ranking(run)
-    fair = held_out(run, [line.method for lines in models.values() for line in lines])
-    metrics = [*fair, *(metric for metric in run.metrics if metric not in fair)]
-    for model, lines in models.items():
-        console.print(_table(model, lines, metrics))
+    ranked = ranking(run)
+    for model, lines in ranked.models.items():
+        console.print(_table(model, lines, ranked.metrics))
     console.print(Text(LEGEND, style="dim"))
-    for label, method in {line.label: line.method for lines in models.values() for line in lines}.items():
+    for label, method in {line.label: line.method for line in ranked.lines}.items():
         if label != method:
             console.print(Text(f"{label}: {method}", style="dim"))
 

@@ -65,7 +65,7 @@ def test_all_of_it_shows_and_nothing_else_happens(page: Any, run: Any) -> None:
     assert widths == [32] * (5 * 2 + 5 * 3)
     rendering = page.execute_script("return getComputedStyle(document.images[0]).imageRendering")
     assert rendering == "pixelated"
-    for model, lines in ranking(run).items():
+    for model, lines in ranking(run).models.items():
         rows = page.execute_script(
             "return [...document.querySelectorAll(`table.results[data-model='${arguments[0]}'] tbody tr`)]"
             ".map(row => row.dataset.method)",

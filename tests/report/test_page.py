@@ -60,7 +60,7 @@ def test_a_run_of_standard_alone_without_truth_or_traces(make_run: Callable[...,
 
 
 def test_pictures_stand_in_the_order_of_the_table_and_are_not_chosen(run: Any) -> None:
-    lines = ranking(run)["tiny-turbo"]
+    lines = ranking(run).models["tiny-turbo"]
     rows = grid(run.frame(), lines, run.folder)
     assert [row.kind for row in rows] == ["single", "single", "count", "pair", "relation"]
     assert {row.seed for row in rows} == {0}

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from noisekit.report import show
-from noisekit.report.source import held_out, labels
-from noisekit.report.tables import Comparison, breakdown, decimals, ranking
+from noisekit.report.source import labels
+from noisekit.report.tables import Comparison, breakdown, decimals, number, ranking, signed
 
 
 def compared(**figures: float) -> Comparison:
@@ -52,21 +52,32 @@ def test_namesakes_are_told_apart_by_what_differs() -> None:
         "cosine(steps=2)": "cosine",
         "BestOf(reno(), 3)": "BestOf(reno(), 3)",
     }
+    assert labels(["cosine(steps=2) @ 10 calls"]) == {"cosine(steps=2) @ 10 calls": "cosine @ 10 calls"}
     assert labels(["reno(steps=5)", "reno(steps=5, ball='heavy')"]) == {
         "reno(steps=5)": "reno",
         "reno(steps=5, ball='heavy')": "reno(ball='heavy')",
     }
 
 
-def test_decimals_follow_the_spread() -> None:
+def test_decimals_follow_the_spread_and_the_narrowest_interval() -> None:
     frame = pd.DataFrame(
-        {"large": [10.0, 90.0], "small": [0.4, 0.5], "constant": [1.0, 1.0], "empty": [np.nan] * 2}
+        {"wide": [10.0, 90.0], "fine": [0.4, 0.5], "paired": [10.0, 90.0], "constant": [1.0, 1.0]}
     )
-    assert decimals(frame, list(frame)) == {"large": 1, "small": 4, "constant": 3, "empty": 3}
+    frame["empty"] = np.nan
+    ends = {"wide": 20.0, "fine": 0.1, "paired": 0.03, "constant": 0.0, "empty": np.nan}
+    summary = pd.DataFrame({f"{m}_low": [np.nan, -end] for m, end in ends.items()})
+    summary = summary.assign(**{f"{m}_high": [np.nan, end] for m, end in ends.items()})
+    expected = {"wide": 1, "fine": 4, "paired": 2, "constant": 3, "empty": 3}
+    assert decimals(frame, summary, list(frame)) == expected
+
+
+def test_a_rounded_zero_has_no_minus() -> None:
+    assert (number(-0.001, 2), signed(-0.001, 2), signed(-0.1, 1)) == ("0.00", "+0.00", "−0.1")
 
 
 def test_lines_start_with_standard_and_mark_what_was_optimised(run: Any) -> None:
-    models = ranking(run)
+    ranked = ranking(run)
+    models = ranked.models
     assert list(models) == ["tiny", "tiny-turbo"]
     for lines in models.values():
         assert lines[0].is_standard
@@ -76,11 +87,12 @@ def test_lines_start_with_standard_and_mark_what_was_optimised(run: Any) -> None
     reno = models["tiny-turbo"][1]
     assert [metric for metric, one in reno.comparisons.items() if one.optimised] == ["clip_score"]
     assert reno.comparisons["clip_score"].verdict == "better"
-    assert held_out(run, [reno.method]) == ["truth", "aesthetic"]
+    assert ranked.metrics == ["truth", "aesthetic", "clip_score"]
+    assert ranked.held_out == ["truth", "aesthetic"]
 
 
 def test_truth_in_parts(run: Any) -> None:
-    parts = breakdown(run)
+    parts = breakdown(run.frame(), ranking(run).lines)
     assert parts is not None
     assert list(parts.groups) == ["all", "kind of prompt", "combination of words", "skill"]
     assert list(parts.groups["skill"]) == ["colour", "relation"]
@@ -91,8 +103,10 @@ def test_truth_in_parts(run: Any) -> None:
         assert cells[0].images == cells[-4].images + cells[-3].images  # seen and unseen
 
 
-def test_no_parts_without_a_truth(make_run: Callable[..., Any]) -> None:
-    assert breakdown(make_run({"a photo of a cat": None})) is None
+def test_without_a_truth_there_are_no_parts_and_another_metric_leads(make_run: Callable[..., Any]) -> None:
+    run = make_run({"a photo of a cat": None, "a photo of a dog": None})
+    assert breakdown(run.frame(), ranking(run).lines) is None
+    assert ranking(run).metrics == ["aesthetic", "clip_score"]
 
 
 @pytest.mark.parametrize("width", [100, 140])
@@ -102,10 +116,9 @@ def test_the_terminal_shows_every_number_in_full(run: Any, width: int) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for lines in ranking(run).values():
-        for line in lines:
-            assert line.label in text
-            for one in line.comparisons.values():
-                assert f"{one.difference_text} {one.interval_text}".strip() in text
-                assert f"{one.mean_text} {'†' if one.optimised else ''}".strip() in text
+    for line in ranking(run).lines:
+        assert line.label in text
+        for one in line.comparisons.values():
+            assert f"{one.difference_text} {one.interval_text}".strip() in text
+            assert f"{one.mean_text} {'†' if one.optimised else ''}".strip() in text
     assert "reno(steps=10): reno(steps=10, lr=0.7, rewards='clip_score:1')" in text
