@@ -57,7 +57,7 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "breakdown": breakdown(frame, ranked.lines),
         "difference_plots": _drawn((m, plots.differences(own, metrics, styles)) for m, own in models.items()),
         "cost_plots": _drawn((m, plots.cost(models, m, styles)) for m in ranked.held_out or metrics),
-        "search_plot": Markup(plots.search(traces, searched, styles)),
+        "search_plots": _drawn((m, plots.search(traces, own, styles)) for m, own in models.items()),
         "gaming_plots": _drawn(
             (f"{line.label} on {line.model}", plots.gaming(traces, line, metrics, styles))
             for line in searched

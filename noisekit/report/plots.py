@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def differences(lines: Sequence[Line], metrics: Sequence[str], styles: Mapping[s
                 axes.plot(one.difference, row, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=7.5)
             axes.set_title(metric)
             axes.set_xlabel("difference to standard")
-            axes.set_yticks(range(len(others)), [line.label for line in others])
+            axes.set_yticks(range(len(others)), [_wrapped(line.label) for line in others])
             axes.set_ylim(len(others) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0, labelsize=10)
             axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -75,7 +76,9 @@ def _cost_point(axes: Axes, line: Line, metric: str, style: Look) -> None:
         axes.plot([line.calls] * 2, [base + one.low, base + one.high], color=style.colour, linewidth=2)
     fill = "white" if one.optimised else style.colour
     label = line.label + (f" {DAGGER}" if one.optimised else "")
-    axes.plot(line.calls, one.mean, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=8, label=label)
+    axes.plot(
+        line.calls, one.mean, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=8, label=_wrapped(label)
+    )
     if line.is_standard:
         axes.axhline(one.mean, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
 
@@ -91,7 +94,7 @@ def _plain_log_ticks(axes: Axes, calls: Sequence[float]) -> None:
 
 
 def search(traces: pd.DataFrame, lines: Sequence[Line], styles: Mapping[str, Look]) -> str:
-    """Best score so far by step, mean over samples with a 95 % band, one panel a method."""
+    """Best score so far by step on one model, mean over samples with a 95 % band, one panel a method."""
     curves = []
     for line in lines:
         own = _own(traces, line)
@@ -99,13 +102,12 @@ def search(traces: pd.DataFrame, lines: Sequence[Line], styles: Mapping[str, Loo
             curves.append((line, own))
     if not curves:
         return ""
-    several = len({line.model for line, _ in curves}) > 1
     columns = min(3, len(curves))
     rows = math.ceil(len(curves) / columns)
     with drawing(min(WIDE, 3.6 * columns), 2.75 * rows, columns, rows) as canvas:
         for axes, (line, own) in zip(canvas.axes, curves, strict=False):
             _band(axes, own, "best", styles[line.label])
-            axes.set_title(f"{line.label} on {line.model}" if several else line.label)
+            axes.set_title(_wrapped(line.label))
             axes.set_xlabel("step of the search")
             axes.set_ylabel(f"best {line.objective} so far")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -138,6 +140,11 @@ def gaming(traces: pd.DataFrame, line: Line, metrics: Sequence[str], styles: Map
             axes.set_xlabel("step of the search")
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return canvas.svg
+
+
+def _wrapped(label: str) -> str:
+    """A label over several lines where it is long, broken between settings."""
+    return "\n".join(textwrap.wrap(label, 30, break_long_words=False))
 
 
 def _own(traces: pd.DataFrame, line: Line) -> pd.DataFrame:

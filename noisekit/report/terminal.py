@@ -1,4 +1,4 @@
-"""The summary of a run as tables for the terminal, readable in 100 columns."""
+"""The summary of a run as tables for the terminal: all of it in 100 columns, the core of it in 80."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ LEGEND = (
     "Difference to standard on the same prompts and seeds, with its 95 % interval; bold where it leaves 0 out. "
     f"{DAGGER} optimised by the method itself."
 )
+#: Columns below which outcomes and seconds are left out.
+WIDE = 100
 _STYLES = {"better": "bold green", "worse": "bold red", "open": "", "none": ""}
 
 
@@ -24,33 +26,36 @@ def show(run: ReportedRun, console: Console | None = None) -> None:
     console = console or Console()
     ranked = ranking(run)
     for model, lines in ranked.models.items():
-        console.print(_table(model, lines, ranked.metrics))
+        console.print(_table(model, lines, ranked.metrics, wide=console.width >= WIDE))
     console.print(Text(LEGEND, style="dim"))
     for label, method in {line.label: line.method for line in ranked.lines}.items():
         if label != method:
             console.print(Text(f"{label}: {method}", style="dim"))
 
 
-def _table(model: str, lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool) -> Table:
     first = lines[0]
     title = f"{model}: {first.prompts} prompts, {first.images} images a method"
     table = Table(
         title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True
     )
-    table.add_column("method", overflow="fold", min_width=12, max_width=28)
+    table.add_column("method", overflow="fold", min_width=12, max_width=28 if wide else 20)
     table.add_column("metric", no_wrap=True)
-    for heading in ("mean", "difference [95 %]", "win/tie/loss", "calls", "s/image"):
+    outcomes, seconds = (["win/tie/loss"], ["s/image"]) if wide else ([], [])
+    for heading in ("mean", "difference [95 %]", *outcomes, "calls", *seconds):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in lines:
         compared = [line.comparisons[metric] for metric in metrics]
         table.add_row(
-            Text(line.label, style="bold"),
+            Text.assemble(
+                (line.label, "bold"), "" if line.images == first.images else f"\n{line.images} images"
+            ),
             _stack([Text(one.metric) for one in compared]),
             _stack([Text(f"{one.mean_text} {DAGGER if one.optimised else ' '}") for one in compared]),
             _stack([_difference(one) for one in compared]),
-            _stack([Text(one.outcomes_text.replace(" ", "")) for one in compared]),
+            *([_stack([Text(one.outcomes_text.replace(" ", "")) for one in compared])] if wide else []),
             line.calls_text,
-            line.seconds_text,
+            *([line.seconds_text] if wide else []),
         )
     return table
 

@@ -90,7 +90,7 @@ def test_it_fits_the_screen_and_is_not_blank(page: Any, width: int) -> None:
     sizes = page.execute_script(
         "return [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().toJSON())"
     )
-    assert len(sizes) == 7
+    assert len(sizes) == 8
     assert all(size["width"] > 200 and size["height"] > 60 for size in sizes)
     for selector in ("h1", "#ranking figure svg", "#images table"):
         page.execute_script(f"document.querySelector('{selector}').scrollIntoView()")

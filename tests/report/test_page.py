@@ -40,7 +40,7 @@ def test_it_is_the_same_for_the_same_run(run: Any) -> None:
 
 def test_every_figure_is_there_with_its_text(run: Any) -> None:
     page = render(run)
-    assert page.count("<svg") == page.count("</svg>") == 2 + 2 + 1 + 2
+    assert page.count("<svg") == page.count("</svg>") == 2 + 2 + 2 + 2
     for text in (
         "difference to standard",
         "denoiser calls per image",

@@ -109,7 +109,7 @@ def test_without_a_truth_there_are_no_parts_and_another_metric_leads(make_run: C
     assert ranking(run).metrics == ["aesthetic", "clip_score"]
 
 
-@pytest.mark.parametrize("width", [100, 140])
+@pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_terminal_shows_every_number_in_full(run: Any, width: int) -> None:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     show(run, console)
