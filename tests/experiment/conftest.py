@@ -1,0 +1,28 @@
+"""Checkpoints and stores that tests of the experiment share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import noisekit.rewards
+from noisekit import registry
+
+
+@pytest.fixture
+def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Registers the reward "brightness" and returns the folder of its weights."""
+    folder = tmp_path / "weights" / "brightness"
+    folder.mkdir(parents=True)
+    config = {
+        "size": {"shortest_edge": 16},
+        "crop_size": {"height": 16, "width": 16},
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(config))
+    monkeypatch.setitem(registry.REWARDS, "brightness", "tests.experiment.toys:Brightness")  # type: ignore[arg-type]
+    monkeypatch.setattr(noisekit.rewards, "BUNDLED", folder.parent)
+    return folder
