@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from noisekit.errors import BadValue
 from noisekit.tiny import aesthetic, clip, data, denoiser, pictures, turbo, vae
 from noisekit.tiny.recipe import Recipe
 
@@ -29,7 +30,7 @@ STAGES: dict[str, Callable[[Path, Path, Recipe], None]] = {
 def build(stage: str | None, work: Path, out: Path, recipe: Recipe | None = None) -> None:
     """Runs one stage, or all of them in order. work: for data and checkpoints; out: for the weights."""
     if stage is not None and stage not in STAGES:
-        raise ValueError(f"unknown stage {stage!r}: use one of {', '.join(STAGES)}")
+        raise BadValue(f"unknown stage {stage!r}: use one of {', '.join(STAGES)}")
     for name in [stage] if stage else STAGES:
         STAGES[name](Path(work), Path(out), recipe or Recipe())
 

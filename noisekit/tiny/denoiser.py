@@ -20,7 +20,7 @@ from noisekit.tiny.tokenizer import BOS, EOS, LENGTH, PAD, VOCABULARY, encode, t
 from noisekit.tiny.train import fit
 from noisekit.tiny.workers import Crew, launch
 
-BATCH = 128
+BATCH = 64
 RATE = 1e-3
 WIDTH = 128  # of the text embedding
 

@@ -16,7 +16,7 @@ class Recipe:
     shard: int = 8_000
     vae_samples: int = 110_000
     decoder_samples: int = 32_000
-    denoiser_samples: int = 1_000_000
+    denoiser_samples: int = 600_000
     pairs: int = 40_960
     pair_shard: int = 1_024
     turbo_samples: int = 240_000

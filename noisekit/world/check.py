@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from noisekit.errors import BadValue
 from noisekit.world.grammar import BACKGROUNDS, COLOURS, SHAPES, Scene
 from noisekit.world.render import BACKGROUND_RGB, COLOUR_RGB, SIZE, distance
 
@@ -159,7 +160,7 @@ def _pixels(image: np.ndarray) -> np.ndarray:
     """(3, H, W) to (32, 32, 3), averaged where the image is larger."""
     image = np.asarray(image, np.float32)
     if image.ndim != 3 or image.shape[0] != 3 or image.shape[1] != image.shape[2] or image.shape[1] % SIZE:
-        raise ValueError(f"an image of the tiny world has the shape (3, {SIZE}, {SIZE}), not {image.shape}")
+        raise BadValue(f"an image of the tiny world has the shape (3, {SIZE}, {SIZE}), not {image.shape}")
     factor = image.shape[1] // SIZE
     return image.reshape(3, SIZE, factor, SIZE, factor).mean((2, 4)).transpose(1, 2, 0)
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from noisekit.errors import BadValue
+
 COLOURS = ("red", "green", "blue", "yellow", "purple", "cyan")
 SHAPES = ("circle", "square", "triangle")
 BACKGROUNDS = ("white", "gray", "black", "pink")
@@ -72,18 +74,18 @@ class Scene:
     def __post_init__(self) -> None:
         expected = {"single": (1,), "count": tuple(NUMBERS), "pair": (2,), "relation": (2,), "triple": (3,)}
         if self.kind not in expected:
-            raise ValueError(f"unknown kind {self.kind!r}: use one of {', '.join(KINDS)}")
+            raise BadValue(f"unknown kind {self.kind!r}: use one of {', '.join(KINDS)}")
         if len(self.objects) not in expected[self.kind]:
-            raise ValueError(f"a scene of kind {self.kind!r} cannot have {len(self.objects)} objects")
+            raise BadValue(f"a scene of kind {self.kind!r} cannot have {len(self.objects)} objects")
         if any(colour not in COLOURS or shape not in SHAPES for colour, shape in self.objects):
-            raise ValueError(f"unknown colour or shape in {self.objects}: use {COLOURS} and {SHAPES}")
+            raise BadValue(f"unknown colour or shape in {self.objects}: use {COLOURS} and {SHAPES}")
         different = len(set(self.objects))
         if different != (1 if self.kind == "count" else len(self.objects)):
-            raise ValueError(f"the objects of a scene of kind {self.kind!r} cannot be {self.objects}")
+            raise BadValue(f"the objects of a scene of kind {self.kind!r} cannot be {self.objects}")
         if self.relation not in (RELATIONS if self.kind == "relation" else (None,)):
-            raise ValueError(f"a scene of kind {self.kind!r} cannot have the relation {self.relation!r}")
+            raise BadValue(f"a scene of kind {self.kind!r} cannot have the relation {self.relation!r}")
         if self.background is not None and self.background not in BACKGROUNDS:
-            raise ValueError(f"unknown background {self.background!r}: use one of {', '.join(BACKGROUNDS)}")
+            raise BadValue(f"unknown background {self.background!r}: use one of {', '.join(BACKGROUNDS)}")
 
     @property
     def caption(self) -> str:
@@ -132,7 +134,7 @@ def parse(caption: str) -> Scene:
             break
         return Scene(kind, objects, relation, background)
     shown = caption if len(caption) <= 80 else caption[:77] + "..."
-    raise ValueError(f"the tiny world has no scene for {shown!r}: write, for example, {_EXAMPLE!r}")
+    raise BadValue(f"the tiny world has no scene for {shown!r}: write, for example, {_EXAMPLE!r}")
 
 
 def sample_scene(
@@ -163,8 +165,8 @@ def sample_scene(
 def near_misses(scene: Scene) -> list[str]:
     """All captions of this grammar that differ from the scene's in exactly one word."""
     sentence = words(scene.caption)
-    families = (COLOURS, SHAPES, tuple(s + "s" for s in SHAPES), BACKGROUNDS, tuple(NUMBERS.values()))
-    families += (("left", "right"), ("above", "below"))
+    families: list[tuple[str, ...]] = [COLOURS, SHAPES, tuple(s + "s" for s in SHAPES), BACKGROUNDS]
+    families += [tuple(NUMBERS.values()), ("left", "right"), ("above", "below")]
     captions = []
     for place, word in enumerate(sentence):
         for other in next((family for family in families if word in family), ()):

@@ -16,6 +16,7 @@ from functools import cache
 
 import numpy as np
 
+from noisekit.errors import BadValue
 from noisekit.world.grammar import BACKGROUNDS, COLOURS, SHAPES, Scene
 
 SIZE = 32
@@ -101,7 +102,7 @@ def draw(
     n = len(scenes)
     q = np.broadcast_to(np.asarray(quality, np.float32), (n,))
     if n and not (q.min() >= 0 and q.max() <= 1):
-        raise ValueError(f"quality must lie in [0, 1], not {q.min():g} to {q.max():g}")
+        raise BadValue(f"quality must lie in [0, 1], not {q.min():g} to {q.max():g}")
     centres, radii = np.zeros((n, SLOTS, 2), np.float32), np.ones((n, SLOTS), np.float32)
     present = np.zeros((n, SLOTS), np.float32)
     shapes, colours = np.zeros((n, SLOTS), int), np.zeros((n, SLOTS), int)
