@@ -347,27 +347,14 @@ def test_an_interrupted_comparison_says_what_is_kept_and_goes_on(
 
 
 def test_sigterm_of_a_real_process_keeps_what_is_finished(model: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "noisekit",
-        "compare",
-        "--model",
-        str(model),
-        "--store",
-        "run",
-        "--batch",
-        "1",
-    ]
-    command += ["--methods", SELECTION, "--limit", "100", "--seeds", "20", *FAST]
+    command = [sys.executable, "-c", PROGRAM, "compare", "--model", str(model), "--methods", SELECTION]
+    command += ["--limit", "100", "--seeds", "20", "--batch", "1", "--store", "run", *FAST]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in range(600):
+        while (
+            process.poll() is None and sum(file.stat().st_size for file in tmp_path.glob("run/rows/*")) < 5000
+        ):
             time.sleep(0.1)
-            if process.poll() is not None or (
-                (tmp_path / "run").is_dir() and len(rows(tmp_path / "run")) >= 3
-            ):
-                break
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
     finally:
