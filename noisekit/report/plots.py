@@ -50,17 +50,21 @@ def cost(models: Mapping[str, Sequence[Line]], metric: str, styles: Mapping[str,
     shown = {m: lines for m, lines in models.items() if any(_drawable(line, metric) for line in lines)}
     if not shown:
         return ""
-    with drawing(min(WIDE, 1 + 5.2 * len(shown)), 3.7, len(shown), share_y=True) as canvas:
+    height = 3.5 + 0.22 * max(math.ceil(len(lines) / 2) for lines in shown.values())
+    with drawing(min(WIDE, 1 + 5.2 * len(shown)), height, len(shown), share_y=True) as canvas:
         for axes, (model, lines) in zip(canvas.axes, shown.items(), strict=True):
+            drawn: list[float] = []
             for line in lines:
                 if _drawable(line, metric):
-                    _cost_point(axes, line, metric, styles[line.label])
+                    beside = 1.05 ** drawn.count(line.calls)  # methods of equal cost stand side by side
+                    _cost_point(axes, line, metric, styles[line.label], line.calls * beside)
+                    drawn.append(line.calls)
             axes.set_title(model)
             axes.set_xscale("log")
-            _plain_log_ticks(axes, [line.calls for line in lines])
+            _plain_log_ticks(axes, drawn)
             axes.set_xlabel("denoiser calls per image")
             axes.margins(x=0.1, y=0.15)
-            axes.legend(loc="best")
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2, borderaxespad=0)
         canvas.axes[0].set_ylabel(metric)
     return canvas.svg
 
@@ -69,22 +73,20 @@ def _drawable(line: Line, metric: str) -> bool:
     return line.calls > 0 and not math.isnan(line.comparisons[metric].mean)
 
 
-def _cost_point(axes: Axes, line: Line, metric: str, style: Look) -> None:
+def _cost_point(axes: Axes, line: Line, metric: str, style: Look, x: float) -> None:
     one = line.comparisons[metric]
     if not math.isnan(one.low):
         base = one.mean - one.difference
-        axes.plot([line.calls] * 2, [base + one.low, base + one.high], color=style.colour, linewidth=2)
+        axes.plot([x, x], [base + one.low, base + one.high], color=style.colour, linewidth=2)
     fill = "white" if one.optimised else style.colour
     label = line.label + (f" {DAGGER}" if one.optimised else "")
-    axes.plot(
-        line.calls, one.mean, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=8, label=_wrapped(label)
-    )
+    axes.plot(x, one.mean, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=8, label=_wrapped(label))
     if line.is_standard:
         axes.axhline(one.mean, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _plain_log_ticks(axes: Axes, calls: Sequence[float]) -> None:
-    low, high = min(c for c in calls if c > 0), max(calls)
+    low, high = min(calls), max(calls)
     steps = [m * 10.0**e for e in range(-1, 9) for m in (1, 2, 5)]
     ticks = [tick for tick in steps if low / 2 <= tick <= high * 2]
     every = max(1, math.ceil(len(ticks) / 7))
@@ -102,15 +104,15 @@ def search(traces: pd.DataFrame, lines: Sequence[Line], styles: Mapping[str, Loo
             curves.append((line, own))
     if not curves:
         return ""
-    columns = min(3, len(curves))
-    rows = math.ceil(len(curves) / columns)
-    with drawing(min(WIDE, 3.6 * columns), 2.75 * rows, columns, rows) as canvas:
+    rows = math.ceil(len(curves) / 4)
+    columns = math.ceil(len(curves) / rows)
+    with drawing(min(WIDE, 3.6 * columns), 2.6 * rows, columns, rows) as canvas:
         for axes, (line, own) in zip(canvas.axes, curves, strict=False):
             _band(axes, own, "best", styles[line.label])
             axes.set_title(_wrapped(line.label))
             axes.set_xlabel("step of the search")
             axes.set_ylabel(f"best {line.objective} so far")
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         for axes in canvas.axes[len(curves) :]:
             axes.set_visible(False)
     return canvas.svg

@@ -83,11 +83,6 @@ class Line:
         return self.method == STANDARD
 
     @property
-    def settings(self) -> str:
-        """What stands in the brackets of the resolved method."""
-        return self.method.partition(" @ ")[0].partition("(")[2].removesuffix(")")
-
-    @property
     def calls_text(self) -> str:
         return number(self.calls, 0 if float(self.calls).is_integer() else 1)
 

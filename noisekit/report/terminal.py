@@ -37,7 +37,7 @@ def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool
     first = lines[0]
     title = f"{model}: {first.prompts} prompts, {first.images} images a method"
     table = Table(
-        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_lines=True
     )
     table.add_column("method", overflow="fold", min_width=12, max_width=28 if wide else 20)
     table.add_column("metric", no_wrap=True)
@@ -48,7 +48,7 @@ def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool
         compared = [line.comparisons[metric] for metric in metrics]
         table.add_row(
             Text.assemble(
-                (line.label, "bold"), "" if line.images == first.images else f"\n{line.images} images"
+                (_label(line), "bold"), "" if line.images == first.images else f"\n{line.images} images"
             ),
             _stack([Text(one.metric) for one in compared]),
             _stack([Text(f"{one.mean_text} {DAGGER if one.optimised else ' '}") for one in compared]),
@@ -58,6 +58,11 @@ def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool
             *([line.seconds_text] if wide else []),
         )
     return table
+
+
+def _label(line: Line) -> str:
+    """The label with its settings on lines of their own."""
+    return line.label.replace("(", "\n(").replace(", ", ",\n ")
 
 
 def _difference(one: Comparison) -> Text:
