@@ -130,6 +130,7 @@ def generate(
       noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
     """
     from noisekit.experiment.png import write_png
+    from noisekit.experiment.runner import warn_of_unread
     from noisekit.methods import load_method
     from noisekit.models import load_model
 
@@ -140,6 +141,7 @@ def generate(
         raise BadValue(f"output {str(output)!r} does not end in .png")
     options.check_writable(output)
     loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
+    warn_of_unread(loaded, [prompt])
     result = chosen(loaded, prompt, seeds=[seed], budget=budget, progress=sys.stderr.isatty())
     spent = {"calls": result.cost.calls, "seconds": round(result.cost.seconds, 3), "stopped": result.stopped}
     score = None if result.score is None else round(result.score[0].item(), 6)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from noisekit import registry
-from noisekit.evaluation import Evaluator
 from noisekit.experiment.cells import Batch, batches
-from noisekit.experiment.identity import digest, generation_id, score_id, setting_id
+from noisekit.experiment.identity import digest, generation_id, setting_id
+from noisekit.experiment.scorer import Scorer, Watch
 from noisekit.experiment.store import Row, Store
 from noisekit.methods import NoiseMethod
 from noisekit.methods.round_trip import cosine
@@ -20,34 +18,7 @@ from noisekit.models import Model
 from noisekit.models.cards import Card, cards
 from noisekit.noise import Convention
 from noisekit.prompts import Prompt, PromptSuite
-from noisekit.types import COUNTED, Budget, Candidate, NoiseResult
-
-
-class Scorer:
-    """Scores stored images by the metrics of an evaluator, each once."""
-
-    def __init__(self, store: Store, evaluator: Evaluator) -> None:
-        self.store, self.evaluator = store, evaluator
-        self.done = {row["score_id"] for row in store.lines("scores")}
-
-    def score(self, rows: Sequence[Row]) -> None:
-        """Score the images of generation rows by the metrics that they lack."""
-        for start in range(0, len(rows), self.evaluator.batch):
-            part = rows[start : start + self.evaluator.batch]
-            for name, metric in self.evaluator.metrics.items():
-                lacking = [row for row in part if score_id(row["id"], metric.identity) not in self.done]
-                if not lacking:
-                    continue
-                images = [self.store.image(row["image"]) for row in lacking]
-                values = self.evaluator.scores(images, [row["prompt"] for row in lacking], [name])
-                scored = {"metric": name, "metric_id": digest(metric.identity), "tie": metric.tie}
-                new: list[Row] = []
-                for i, row in enumerate(lacking):
-                    own = {column: column_values[i] for column, column_values in values.items()}
-                    ids = {"id": row["id"], "score_id": score_id(row["id"], metric.identity)}
-                    new.append(ids | scored | {"values": own})
-                self.store.append("scores", new)
-                self.done |= {row["score_id"] for row in new}
+from noisekit.types import COUNTED, Budget, NoiseResult
 
 
 class Job:
@@ -62,20 +33,14 @@ class Job:
         self.labels = {"model": model_label(model), "method": f"{self.method}{_suffix(self.budget)}"}
 
     def run(
-        self,
-        store: Store,
-        scorer: Scorer,
-        suite: PromptSuite,
-        seeds: Sequence[int],
-        size: int | None,
-        progress: bool,
+        self, scorer: Scorer, suite: PromptSuite, seeds: Sequence[int], size: int | None, progress: bool
     ) -> None:
         """Generate the cells that the store lacks, storing each batch as it is done, then score all cells."""
         wanted = {generation_id(self.setting, p.text, seed): (p.id, seed) for p in suite for seed in seeds}
         rows = [
             row
-            for row in store.lines("rows")
-            if row["id"] in wanted and (store.folder / row["image"]).is_file()
+            for row in scorer.store.lines("rows")
+            if row["id"] in wanted and (scorer.store.folder / row["image"]).is_file()
         ]
         scorer.score(rows)
         done = {wanted[row["id"]] for row in rows}
@@ -86,7 +51,7 @@ class Job:
         name = " · ".join(self.labels.values())
         with tqdm(total=len(wanted), initial=len(done), desc=name, unit="image", disable=not progress) as bar:
             for batch in missing:
-                new = self._generate(store, scorer.evaluator, batch, progress)
+                new = self._generate(scorer, batch, progress)
                 scorer.score(new)
                 bar.update(len(new))
 
@@ -95,10 +60,10 @@ class Job:
         self.model.encode(suite.texts)
         self.method(self.model, suite.texts[:1], budget=Budget(steps=1), convention=self.convention)
 
-    def _generate(self, store: Store, evaluator: Evaluator, batch: Batch, progress: bool) -> list[Row]:
-        prompts, seeds = batch
+    def _generate(self, scorer: Scorer, batch: Batch, progress: bool) -> list[Row]:
+        store, (prompts, seeds) = scorer.store, batch
         samples = [(prompt, seed) for prompt in prompts for seed in seeds]
-        watch = Watch(evaluator, [prompt.text for prompt, _ in samples])
+        watch = Watch(scorer.evaluator, [prompt.text for prompt, _ in samples])
         result = self.method(
             self.model,
             [prompt.text for prompt in prompts],
@@ -143,30 +108,6 @@ class Job:
             "noise_norm": result.noise[i].norm().item(),
             "noise_cosine": cosine(result.noise[i : i + 1], result.initial[i : i + 1]).item(),
         }
-
-
-class Watch:
-    """Scores the best images so far of a search that decodes them, at candidates 1, 2, 5, 10, 20, 50, …"""
-
-    def __init__(self, evaluator: Evaluator, prompts: Sequence[str]) -> None:
-        self.evaluator, self.prompts = evaluator, prompts
-        self.scores: dict[int, dict[str, list[float]]] = {}
-
-    def __call__(self, index: int, best: Candidate) -> None:
-        if best.images is not None and is_checkpoint(index + 1):
-            self.scores[index] = self._of(best.images)
-
-    def _of(self, images: Tensor) -> dict[str, list[float]]:
-        scores = self.evaluator.scores(images, self.prompts)
-        return {f"metric_{name}": scores[name] for name in self.evaluator.metrics}
-
-    def scores_of(self, step: int, sample: int) -> dict[str, Any]:
-        return {name: values[sample] for name, values in self.scores.get(step, {}).items()}
-
-
-def is_checkpoint(count: int) -> bool:
-    """Whether a number is 1, 2 or 5 times a power of ten."""
-    return str(count).rstrip("0") in ("1", "2", "5")
 
 
 def model_label(model: Model) -> str:

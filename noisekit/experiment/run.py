@@ -18,10 +18,12 @@ from noisekit.evaluation.statistics import summary
 from noisekit.experiment.store import Row, Store
 from noisekit.types import COUNTED
 
-#: Columns of `Run.frame` before and after the metrics.
+#: Columns of `Run.frame`: before the metrics, and two groups after them.
 ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "seed", "image"]
 SPENT = ["calls", *(f"calls_{network}" for network in COUNTED), "seconds"]
 FOUND = ["stopped", "noise_norm", "noise_cosine"]
+#: Columns that every trace has.
+TRACED = ["model", "method", "prompt", "seed", "step", "calls", "seconds", "score", "best"]
 
 
 class Run:
@@ -82,7 +84,7 @@ class Run:
         … the method's own figures, and metric_<name> of the best image so far at some candidates of methods that decode
         images on the way.
         """
-        names = ("model", "method", "prompt", "seed")
+        names = TRACED[:4]
         heads = {key: {name: row[name] for name in names} for key, row in self._rows.items()}
         points = [heads[key] | point for key, trace in self._traces.items() for point in trace]
         return pd.DataFrame(

@@ -16,8 +16,10 @@ from typing import Any, get_args
 
 from noisekit.errors import BadValue
 from noisekit.evaluation import DEFAULT_METRICS, Evaluator
-from noisekit.experiment.job import Job, Scorer
+from noisekit.evaluation.evaluator import checked_metrics
+from noisekit.experiment.job import Job
 from noisekit.experiment.run import Run
+from noisekit.experiment.scorer import Scorer
 from noisekit.experiment.store import Store
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.base import checked_seeds
@@ -51,22 +53,22 @@ def compare(
     computed.
     """
     suite = load_prompts(prompts, limit)
-    if batch is not None and batch < 1:
+    if batch is not None and not (isinstance(batch, int) and batch >= 1):
         raise BadValue(f"batch={batch!r} is not a whole number of 1 or more")
     if convention not in get_args(Convention):
         raise BadValue(f"noise {convention!r} is not one of {', '.join(get_args(Convention))}")
     numbers = _seeds(seeds)
     chosen = [load_method(method) for method in ("standard", *_listed(methods))]
-    evaluator = Evaluator(metrics)
+    names = checked_metrics(metrics)
     with Store.prepare(store, convention) as opened:
         loaded = [load_model(model, **(settings or {})) for model in _listed(models)]
         jobs = [Job(model, method, budget or Budget(), convention) for model in loaded for method in chosen]
-        jobs = list({job.setting: job for job in jobs}.values())
+        scorer = Scorer(opened, Evaluator(names, device=loaded[0].device))
+        _warn_of_left_out(suite)
         for model in loaded:
-            _warn_of_unread(model, suite)
-        scorer = Scorer(opened, evaluator)
-        for job in jobs:
-            job.run(opened, scorer, suite, numbers, batch, progress)
+            warn_of_unread(model, suite.texts)
+        for job in _distinct(jobs):
+            job.run(scorer, suite, numbers, batch, progress)
         return Run(opened)
 
 
@@ -86,11 +88,31 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
     return list(dict.fromkeys(checked_seeds(seeds)))
 
 
-def _warn_of_unread(model: Model, suite: PromptSuite) -> None:
-    unread = model.unread(suite.texts)
+def _distinct(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs without repetitions; raise where two that differ would stand under one name in every table."""
+    distinct = {job.setting: job for job in jobs}
+    names: dict[tuple[str, ...], str] = {}
+    for setting, job in distinct.items():
+        name = tuple(job.labels.values())
+        if names.setdefault(name, setting) != setting:
+            raise BadValue(f"two different models are both called {name[0]!r}; compare them in two stores")
+    return list(distinct.values())
+
+
+def warn_of_unread(model: Model, prompts: Sequence[str]) -> None:
+    """One warning that lists the prompts that the model's text encoder does not read whole."""
+    unread = model.unread(prompts)
     if unread:
         some = "; ".join(f"{shortened(text)!r}: {reason}" for text, reason in list(unread.items())[:5])
         more = f"; and {len(unread) - 5} more" if len(unread) > 5 else ""
         warnings.warn(
             f"model {model.name!r} does not read {len(unread)} prompts whole: {some}{more}", stacklevel=3
+        )
+
+
+def _warn_of_left_out(suite: PromptSuite) -> None:
+    if suite.empty or suite.repeated:
+        warnings.warn(
+            f"{suite.empty} empty and {suite.repeated} repeated prompts of {suite.name!r} are left out",
+            stacklevel=3,
         )

@@ -248,3 +248,16 @@ def test_a_run_without_images_says_so(tmp_path: Path) -> None:
     assert empty.traces().empty
     with pytest.raises(BadValue, match="no images yet"):
         empty.summary()
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    models = [CountingModel(), CountingModel(width=0.4)]
+    with pytest.raises(BadValue, match="both called 'analytic"):
+        compare(models, "standard", PROMPTS, metrics=["truth"], store=tmp_path)
+    done = compare([models[0], models[0]], [SELECTION, SELECTION], PROMPTS, metrics=["truth"], store=tmp_path)
+    assert len(done) == 2 * len(PROMPTS)
+
+
+def test_left_out_prompts_are_counted(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="1 empty and 2 repeated prompts"):
+        run(tmp_path, methods=["standard"], prompts=["a", "", "a", "b", "a"])
