@@ -132,14 +132,16 @@ def generate(
     from noisekit.experiment.png import write_png
     from noisekit.experiment.runner import warn_of_unread
     from noisekit.methods import load_method
+    from noisekit.methods.base import checked_prompts
     from noisekit.models import load_model
 
-    quiet()
     budget = options.budget(seconds, calls, candidates)
     chosen = load_method(method)
+    checked_prompts(prompt)
     if output.suffix.lower() != ".png":
         raise BadValue(f"output {str(output)!r} does not end in .png")
     options.check_writable(output)
+    quiet()
     loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
     warn_of_unread(loaded, [prompt])
     result = chosen(loaded, prompt, seeds=[seed], budget=budget, progress=sys.stderr.isatty())
