@@ -224,3 +224,16 @@ def test_the_identity_follows_the_weights(clip_folder: Path, tmp_path: Path) -> 
     config = (changed / "preprocessor_config.json").read_text()
     (changed / "preprocessor_config.json").write_text(config.replace("0.4", "0.45"))
     assert CLIPScore.from_folder(changed).identity != same
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_scores(clip_folder: Path, aesthetic_folder: Path) -> None:
+    pictures = images(3, 3, 20, 24)
+    for cls, folder in ((CLIPScore, clip_folder), (Aesthetic, aesthetic_folder)):
+        here, there = cls.from_folder(folder), cls.from_folder(folder, device="cuda")
+        for look in ("__call__", "judge"):
+            scores = getattr(there, look)(pictures.cuda(), PROMPTS)
+            assert scores.device.type == "cuda"
+            torch.testing.assert_close(
+                scores.cpu(), getattr(here, look)(pictures, PROMPTS), rtol=1e-3, atol=1e-2
+            )
