@@ -106,7 +106,8 @@ def warn_of_unread(model: Model, prompts: Sequence[str]) -> None:
         some = "; ".join(f"{shortened(text)!r}: {reason}" for text, reason in list(unread.items())[:5])
         more = f"; and {len(unread) - 5} more" if len(unread) > 5 else ""
         warnings.warn(
-            f"model {model.name!r} does not read {len(unread)} prompts whole: {some}{more}", stacklevel=3
+            f"model {model.name!r} does not read {len(unread)} of {len(prompts)} prompts whole: {some}{more}",
+            stacklevel=3,
         )
 
 

@@ -235,7 +235,7 @@ def test_one_store_holds_one_noise_convention(tmp_path: Path) -> None:
 def test_prompts_that_a_model_does_not_read_whole_are_listed_once(tmp_path: Path) -> None:
     model = CountingModel()
     model.unread = lambda prompts: {prompts[1]: "words that it does not know: two"}  # type: ignore[method-assign]
-    with pytest.warns(UserWarning, match="1 prompts whole: 'two blue squares': words that") as caught:
+    with pytest.warns(UserWarning, match="1 of 3 prompts whole: 'two blue squares': words that") as caught:
         run(tmp_path, model)
     assert len(caught) == 1
 
