@@ -29,6 +29,7 @@ class Job:
         model.require(method.name, self.method.needs)
         # Standard sampling spends the least that an image can cost: no budget changes it.
         self.budget = budget if self.method.horizon else Budget()
+        self.identity = model.identity
         self.setting = setting_id(model, self.method, self.budget, convention)
         self.labels = {"model": model_label(model), "method": f"{self.method}{_suffix(self.budget)}"}
 
@@ -37,11 +38,8 @@ class Job:
     ) -> None:
         """Generate the cells that the store lacks, storing each batch as it is done, then score all cells."""
         wanted = {generation_id(self.setting, p.text, seed): (p.id, seed) for p in suite for seed in seeds}
-        rows = [
-            row
-            for row in scorer.store.lines("rows")
-            if row["id"] in wanted and (scorer.store.folder / row["image"]).is_file()
-        ]
+        kept = {row["id"]: row for row in scorer.store.lines("rows") if row["id"] in wanted}
+        rows = [row for row in kept.values() if (scorer.store.folder / row["image"]).is_file()]
         scorer.score(rows)
         done = {wanted[row["id"]] for row in rows}
         missing = list(batches(suite.prompts, seeds, done, size or self.model.card.batch))
@@ -86,12 +84,12 @@ class Job:
     def _row(self, store: Store, result: NoiseResult, i: int, prompt: Prompt, seed: int) -> Row:
         about = {**self.labels, "prompt": prompt.text, "seed": seed}
         key = generation_id(self.setting, prompt.text, seed)
-        how = {"identity": self.model.identity, "budget": asdict(self.budget), "noise": self.convention}
+        how = {"identity": self.identity, "budget": asdict(self.budget), "noise": self.convention}
         image = store.save_image(key, result.images[i], about | how | {"generation": key})
         return {
             "id": key,
             "setting": self.setting,
-            "model_id": digest(self.model.identity),
+            "model_id": digest(self.identity),
             **about,
             "prompt_id": prompt.id,
             "kind": prompt.kind,
