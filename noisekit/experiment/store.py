@@ -96,7 +96,7 @@ class Store:
 
     def append(self, kind: Kind, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows, each stamped with the time, as whole lines that outlive this process."""
-        now = round(time.time(), 3)
+        now = round(time.time(), 6)
         lines = [
             json.dumps(_plain({**row, "created": now}), ensure_ascii=False, allow_nan=False) for row in rows
         ]
