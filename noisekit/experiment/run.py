@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from noisekit.errors import BadValue
@@ -74,22 +75,20 @@ class Run:
         names = [*ABOUT, *columns, *SPENT, *FOUND]
         table = pd.DataFrame([row | scores.get(key, {}) for key, row in self._rows.items()], columns=names)
         table[[*columns, *SPENT, *FOUND[1:]]] = table[[*columns, *SPENT, *FOUND[1:]]].astype(float)
-        order = [pd.factorize(table[name])[0] for name in ("model", "method", "prompt")]
-        places = dict(zip(("model", "method", "prompt"), order, strict=True)) | {"seed": table["seed"]}
-        return table.iloc[pd.DataFrame(places).sort_values(list(places)).index].reset_index(drop=True)
+        first_seen = [pd.factorize(table[name])[0] for name in ("model", "method", "prompt")]
+        return table.iloc[np.lexsort([table["seed"].to_numpy(), *reversed(first_seen)])].reset_index(
+            drop=True
+        )
 
     def traces(self) -> pd.DataFrame:
-        """One row per (image, candidate): model, method, prompt, seed, step, calls and seconds so far, score, best, …
+        """One row per (image, candidate) of the search: the cost so far, the score, the best score so far.
 
-        … the method's own figures, and metric_<name> of the best image so far at some candidates of methods that decode
-        images on the way.
+        Beside `TRACED` stand the method's own figures, and metric_<name> of the best image so far: at some candidates
+        of methods that decode images on the way, NaN elsewhere.
         """
-        names = TRACED[:4]
-        heads = {key: {name: row[name] for name in names} for key, row in self._rows.items()}
+        heads = {key: {name: row[name] for name in TRACED[:4]} for key, row in self._rows.items()}
         points = [heads[key] | point for key, trace in self._traces.items() for point in trace]
-        return pd.DataFrame(
-            points, columns=None if points else [*names, "step", "calls", "seconds", "score", "best"]
-        )
+        return pd.DataFrame(points) if points else pd.DataFrame(columns=TRACED)
 
     def summary(self) -> pd.DataFrame:
         """One row per (model, method): means, paired differences with intervals, wins, cost; see `statistics.summary`."""
