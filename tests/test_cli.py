@@ -76,10 +76,14 @@ def test_every_help_has_examples_that_parse(type_in: Typed, command: str) -> Non
     assert all(set(re.findall(r"(?<!\S)--?[a-z][\w-]*", example)) <= options for example in examples)
 
 
-def test_help_needs_no_command(type_in: Typed) -> None:
-    code, out, _ = type_in("--help")
-    assert code == 0
+@pytest.mark.parametrize("typed", ["", "-h", "--help"])
+def test_help_needs_no_command(type_in: Typed, typed: str) -> None:
+    code, out, err = type_in(*typed.split())
+    assert (code, err) == (0, "")
     assert all(command.split()[0] in out for command in COMMANDS)
+    code, out, err = type_in("list", *typed.split())
+    assert (code, err) == (0, "")
+    assert "rewards" in out
 
 
 @pytest.mark.parametrize(

@@ -12,20 +12,22 @@ from noisekit import registry
 from noisekit.cli import options
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.listing import app as listing
-from noisekit.cli.screen import console, quiet
+from noisekit.cli.screen import console, help_alone, quiet
 from noisekit.errors import BadValue
 
 app = typer.Typer(
     name="noisekit",
     help="Compare noise-selection methods for text-to-image diffusion models at equal cost.",
     epilog="Start with: noisekit compare --limit 5 --store runs/first",
-    no_args_is_help=True,
+    callback=help_alone,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 app.add_typer(listing, name="list")
-tiny = typer.Typer(help="The bundled tiny world.", no_args_is_help=True)
+tiny = typer.Typer(help="The bundled tiny world.", callback=help_alone, invoke_without_command=True)
 app.add_typer(tiny, name="tiny")
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import typer
 
-from noisekit.cli.screen import console
+from noisekit.cli.screen import console, help_alone
 
 app = typer.Typer(
     help="Show what there is to choose from: models, methods, rewards, prompts.",
     epilog="Example: noisekit list methods",
-    no_args_is_help=True,
+    callback=help_alone,
+    invoke_without_command=True,
 )
 
 

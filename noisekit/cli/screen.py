@@ -5,11 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 #: Columns of a table that goes to a file or a pipe.
 WIDTH = 120
+
+
+def help_alone(context: typer.Context) -> None:
+    """A group of commands without a command shows its help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def console() -> Console:
