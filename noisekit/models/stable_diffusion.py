@@ -120,8 +120,10 @@ class StableDiffusion(Model):
         pipe = self.pipe
         networks = {"unet": pipe.unet, "vae": pipe.vae, "text_encoder": pipe.text_encoder}
         scheduler = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
+        words = sorted(pipe.tokenizer.get_vocab().items())
         return {
             "pipeline": type(pipe).__name__,
+            "tokenizer": hashlib.sha256(repr(words).encode()).hexdigest(),
             "weights": {name: weights_hash(network) for name, network in networks.items()},
             "dtype": str(pipe.unet.dtype),
             "scheduler": [type(pipe.scheduler).__name__, scheduler],

@@ -130,6 +130,7 @@ def test_identity_tells_weights_and_settings_apart(folder, model):
     assert load_model(folder, steps=5, guidance=3.0).identity != model.identity
     other = load_model(stable_diffusion("v_prediction", seed=1), steps=4, guidance=3.0)
     assert other.identity["weights"]["unet"] != model.identity["weights"]["unet"]
+    assert other.identity["tokenizer"] == model.identity["tokenizer"]
     assert "EulerDiscrete" in str(load_model(folder, scheduler="EulerDiscreteScheduler").identity)
 
 
