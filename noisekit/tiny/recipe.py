@@ -20,8 +20,8 @@ class Recipe:
     pairs: int = 40_960
     pair_shard: int = 1_024
     turbo_samples: int = 240_000
-    clip_samples: int = 200_000
-    aesthetic_samples: int = 80_000
+    clip_samples: int = 160_000
+    aesthetic_samples: int = 64_000
 
 
 SMOKE = Recipe(

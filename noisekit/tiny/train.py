@@ -51,7 +51,7 @@ def fit(
     mean = [p.detach().clone() for p in parameters]
     first = 0
     if state.exists():
-        saved = torch.load(state)
+        saved = torch.load(state, weights_only=True)
         first = saved["step"]
         optimiser.load_state_dict(saved["optimiser"])
         with torch.no_grad():

@@ -25,7 +25,7 @@ from noisekit.world.grammar import sample_scene
 
 BATCH = 64
 RATE = 5e-4
-STEPS = 8
+STEPS = 6
 GUIDANCE = 3.0
 DELTA = 0.05
 

@@ -1,11 +1,10 @@
-"""The ground truth: reads the things in an image from its pixels, and says whether they are what a scene asks
-for.
+"""The ground truth: reads the things in an image from its pixels, and holds them against what a scene asks for.
 
 A pixel p near a thing of colour c on background b is p = b + a (c − b); the background is the median of the
 image's border, and each pixel's colour and opacity a are those of the nearest such line. What is connected,
 of one colour, and at least half as opaque as its peak is one thing. Its shape is found by drawing: each shape
-is rendered with the thing's area and centre of mass, and the one with the largest overlap  Σ min(m, m̂) / Σ
-max(m, m̂)  of opacities wins, if that is enough.
+is rendered with the thing's area and centre of mass, and the one with the largest overlap of opacities,
+Σ min(m, m̂) / Σ max(m, m̂), wins, if that is enough and clearly more than the next.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ FAINT = 0.25  # opacity below which there is nothing
 DISTANCE = 0.15  # nor where the colour is nearer than this to the background's
 SMALLEST = 10  # pixels of a thing
 OVERLAP = 0.72  # with the shape that fits best
+MARGIN = 0.035  # of that overlap over the next shape's: between two shapes is neither
 AREA = {"circle": np.pi, "square": 1.76**2, "triangle": 1.98**2 * 0.469 / 0.883}  # of a shape of radius 1
 CENTRE = {"circle": 0.0, "square": 0.0, "triangle": 0.93 - 1.98 / 3}  # of mass, below, at radius 1
 
@@ -39,7 +39,6 @@ class Found:
     y: float
     area: float
     opacity: float
-    overlap: float
     sharpness: float
 
 
@@ -166,30 +165,51 @@ def _pixels(image: np.ndarray) -> np.ndarray:
 
 
 def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
-    """The things of one colour in a connected group of pixels: its parts above half of the peak."""
+    """The things of one colour in a connected group of pixels."""
     if group.sum() < SMALLEST:
         return []
     peak = float(np.percentile(opacity[group], 85))
     relative = np.clip(opacity / peak, 0, 1)
-    parts, number = ndimage.label(relative > 0.5)
-    sizes = ndimage.sum_labels(np.ones_like(parts), parts, np.arange(1, number + 1))
-    kept = [i + 1 for i, size in enumerate(np.atleast_1d(sizes)) if size >= SMALLEST]
-    # Each pixel belongs to the part that is nearest to it.
-    ways = [ndimage.distance_transform_edt(parts != i) for i in kept]
-    owner = np.argmin(ways, 0) if kept else parts
     found = []
-    for order in range(len(kept)):
-        mask = np.where((owner == order) & (ways[order] < 2.5), relative, 0)
-        shape, overlap, sharpness, x, y = _fit(mask)
-        name = SHAPES[shape] if overlap >= OVERLAP else None
-        area = float(mask.sum())
-        found.append(Found(COLOURS[colour], name, x, y, area, min(peak, 1.0), overlap, sharpness))
+    for mask in _parts(relative, relative > 0.5, SMALLEST):
+        fit = _fit(mask)
+        if fit.overlap < OVERLAP:  # perhaps things that touch: they come apart where they are narrow
+            pieces = _parts(mask, ndimage.binary_erosion(mask > 0.5, np.ones((3, 3))), SMALLEST // 2)
+            fits = [_fit(piece) for piece in pieces] if len(pieces) > 1 else [fit]
+        else:
+            fits = [fit]
+        found += [
+            Found(COLOURS[colour], each.shape, each.x, each.y, each.area, min(peak, 1.0), each.sharpness)
+            for each in fits
+        ]
     return found
 
 
-def _fit(mask: np.ndarray) -> tuple[int, float, float, float, float]:
-    """The shape that covers a mask of opacities best: its index, overlap, overlap when drawn sharply, and the
-    centre."""
+def _parts(opacity: np.ndarray, core: np.ndarray, smallest: int) -> list[np.ndarray]:
+    """The opacities around each connected part of the core, every pixel going to the nearest part."""
+    labels, number = ndimage.label(core)
+    kept = [i for i in range(1, number + 1) if (labels == i).sum() >= smallest]
+    if not kept:
+        return []
+    ways = np.stack([ndimage.distance_transform_edt(labels != i) for i in kept])
+    owner = ways.argmin(0)
+    return [np.where((owner == i) & (ways[i] < 2.5), opacity, 0) for i in range(len(kept))]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How shapes cover a mask of opacities. shape is None where none covers it well, or two about equally well."""
+
+    shape: str | None
+    overlap: float
+    sharpness: float
+    x: float
+    y: float
+    area: float
+
+
+def _fit(mask: np.ndarray) -> _Fit:
+    """Draws each shape over the mask, and takes the best."""
     area = float(mask.sum())
     x, y = float((mask.sum(0) * _GRID).sum() / area), float((mask.sum(1) * _GRID).sum() / area)
     overlaps = np.zeros((len(SHAPES), 2))
@@ -199,5 +219,7 @@ def _fit(mask: np.ndarray) -> tuple[int, float, float, float, float]:
         for blur, edge in enumerate((1.0, 2.5)):
             drawn = np.clip(0.5 + inside / edge, 0, 1)
             overlaps[shape, blur] = np.minimum(mask, drawn).sum() / np.maximum(mask, drawn).sum()
+    _, second, first = np.sort(overlaps.max(1))
     best = int(overlaps.max(1).argmax())
-    return best, float(overlaps[best].max()), float(overlaps[best, 0]), x, y
+    name = SHAPES[best] if first >= OVERLAP and first - second >= MARGIN else None
+    return _Fit(name, float(first), float(overlaps[best, 0]), x, y, area)
