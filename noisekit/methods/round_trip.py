@@ -19,7 +19,7 @@ from torch import Tensor
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import parameter
 from noisekit.models.base import Marker, Model
-from noisekit.solvers import SOLVERS, EvaluateAt
+from noisekit.solvers import SOLVERS, EvaluateAt, ReadAt
 from noisekit.types import Cost
 
 
@@ -30,6 +30,7 @@ class RoundTripMethod(NoiseMethod, ABC):
     round_trip_steps: int | None = parameter("denoising steps T of the round trip", paper=10, at_least=1)
     solver: Literal["ddim", "dpm", "euler"] = parameter("solver in both directions", default="ddim")
     evaluate_at: EvaluateAt = parameter("timestep told to the network while inverting", default="target")
+    read_at: ReadAt = parameter("level at which its answer is read while inverting", default="told")
     guidance: float | None = parameter("guidance scale of the round trip (None: the model's)", at_least=0)
     inversion_guidance: float | None = parameter("guidance while inverting (None: as denoising)", at_least=0)
 
@@ -44,7 +45,7 @@ class RoundTripMethod(NoiseMethod, ABC):
         assert self.round_trip_steps is not None
         conditioning = model.encode(prompts)
         grid = model.grid(self.round_trip_steps)
-        solver = SOLVERS[self.solver](evaluate_at=self.evaluate_at)
+        solver = SOLVERS[self.solver](evaluate_at=self.evaluate_at, read_at=self.read_at)
         there, back = self._guidances(model)
 
         def recovered(noise: Tensor) -> Tensor:

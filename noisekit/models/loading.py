@@ -7,6 +7,7 @@ ones from random values with no more than a warning.
 from __future__ import annotations
 
 import json
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def _card_of(source: Any) -> Card:
 def _load_pipeline(card: Card, dtype: torch.dtype) -> Any:
     repo = str(BUNDLED / card.repo) if card.bundled else card.repo
     options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "revision": card.revision}
+    # The name that every supported diffusers takes, deprecated in the newest.
+    warnings.filterwarnings("ignore", "`torch_dtype` is deprecated", FutureWarning)
     try:
         from diffusers import DiffusionPipeline, UNet2DConditionModel
 

@@ -1,6 +1,6 @@
 """Time grids and their steps, there and back. Solvers know no models: they take a denoise callable."""
 
-from noisekit.solvers.base import Denoiser, EvaluateAt, Grid, Solver, scheduler_grid
+from noisekit.solvers.base import Denoiser, EvaluateAt, Grid, ReadAt, Solver, scheduler_grid
 from noisekit.solvers.ddim import DDIM
 from noisekit.solvers.dpm import DPMSolver
 from noisekit.solvers.euler import Euler
@@ -16,6 +16,7 @@ __all__ = [
     "Euler",
     "EvaluateAt",
     "Grid",
+    "ReadAt",
     "Solver",
     "scheduler_grid",
 ]

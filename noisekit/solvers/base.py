@@ -8,10 +8,14 @@ States are variance-preserving: x_t = √ā_t·x_0 + √(1 − ā_t)·ε, with �
     "sample":        ε̂ = (x − a·u) / s     x̂_0 = u
 
 An explicit inverse step cannot be exact, because the prediction that it needs sits at the state it looks for. It evaluates
-the network at the known state x_{t−1}, tells it either timestep, and reads the answer at the level of the state:
+the network at the known state x_{t−1}, tells it either timestep, and reads the answer by the level that it was told:
 
     evaluate_at="target"    u(x_{t−1}, t): the noisier end of the step, as Eq. 2 of "Not All Noises Are Created Equally"
     evaluate_at="current"   u(x_{t−1}, t − 1): the cleaner end, as most inversion code does
+
+The table above at the told level is what makes a network that predicts v or the sample behave as the same network
+predicting ε. diffusers' DDIMInverseScheduler tells the target and reads at the level of the state (`read_at="state"`);
+for "epsilon" that is the same, for the others the round trip returns far from where it came.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from torch import Tensor
 from noisekit.errors import BadValue
 
 EvaluateAt = Literal["target", "current"]
+ReadAt = Literal["told", "state"]
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 #: u(x, t): unit-variance state (B, C, h, w) and scalar timestep to the raw prediction (B, C, h, w).
@@ -67,8 +72,12 @@ class Grid:
         """√(1 − ā) at point k of the grid."""
         return math.sqrt(1 - self.alpha_bar[k].item())
 
+    def timestep(self, k: int) -> Tensor:
+        """The timestep of point k; the clean end's is `told_clean`."""
+        return self.timesteps[k] if k < len(self) else torch.full_like(self.timesteps[0], self.told_clean)
+
     def epsilon(self, u: Tensor, x: Tensor, k: int) -> Tensor:
-        """The noise ε̂ that the raw prediction u means for a state x at point k."""
+        """The noise ε̂ that the raw prediction u means for a state x taken to be at point k."""
         a, s = self.a(k), self.s(k)
         match self.prediction:
             case "epsilon":
@@ -79,7 +88,7 @@ class Grid:
                 if s == 0:
                     raise BadValue(
                         "a network that predicts the sample says nothing of the noise at ā = 1, so it cannot be inverted "
-                        "from there; give the scheduler set_alpha_to_one=False"
+                        "from there; use evaluate_at='target', or give the scheduler set_alpha_to_one=False"
                     )
                 return (x - a * u) / s
             case other:
@@ -102,6 +111,7 @@ class Solver(ABC):
     """An explicit solver of the probability-flow ODE on a grid, with an approximate inverse on the same grid."""
 
     evaluate_at: EvaluateAt = "target"
+    read_at: ReadAt = "told"
 
     @abstractmethod
     def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
@@ -115,11 +125,7 @@ class Solver(ABC):
         """ε′ = F(ε) = invert(denoise(ε)); `inverse` is the denoiser on the way back (another guidance), default u."""
         return self.invert(inverse or u, self.denoise(u, noise, grid), grid)
 
-    def told(self, grid: Grid, k: int) -> Tensor:
-        """The timestep that the network is told for the inverse step from point k + 1 to point k."""
-        point = k if self.evaluate_at == "target" else k + 1
-        return (
-            grid.timesteps[point]
-            if point < len(grid)
-            else torch.full_like(grid.timesteps[0], grid.told_clean)
-        )
+    def inverse_epsilon(self, u: Denoiser, x: Tensor, grid: Grid, k: int) -> Tensor:
+        """The noise ε̂ for the inverse step from x at point k + 1 to point k."""
+        told = k if self.evaluate_at == "target" else k + 1
+        return grid.epsilon(u(x, grid.timestep(told)), x, told if self.read_at == "told" else k + 1)

@@ -26,7 +26,7 @@ class DDIM(Solver):
 
     def invert(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         for k in reversed(range(len(grid))):
-            x = move(x, grid.epsilon(u(x, self.told(grid, k)), x, k + 1), grid, k + 1, k)
+            x = move(x, self.inverse_epsilon(u, x, grid, k), grid, k + 1, k)
         return x
 
 

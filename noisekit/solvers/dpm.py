@@ -33,8 +33,7 @@ class DPMSolver(Solver):
     def invert(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         history: list[Tensor] = []
         for k in reversed(range(len(grid))):
-            epsilon = grid.epsilon(u(x, self.told(grid, k)), x, k + 1)
-            x = multistep(x, epsilon, grid, (k + 2, k + 1, k), history)
+            x = multistep(x, self.inverse_epsilon(u, x, grid, k), grid, (k + 2, k + 1, k), history)
         return x
 
 

@@ -45,7 +45,8 @@ class Euler(Solver):
         for k in reversed(range(len(grid))):
             now, end = sigmas[k + 1], sigmas[k]
             c_skip, c_out = coefficients(end, grid.prediction)
-            prediction = u(state / math.hypot(now, 1), self.told(grid, k))
+            told = grid.timestep(k if self.evaluate_at == "target" else k + 1)
+            prediction = u(state / math.hypot(now, 1), told)
             state = (end * state + (now - end) * c_out * prediction) / ((now - end) * (1 - c_skip) + end)
         return state / math.hypot(sigmas[0], 1)
 

@@ -57,15 +57,33 @@ def test_ddim_denoises_as_diffusers(noise, prediction, spacing, to_one):
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_ddim_inverts_as_diffusers(noise, prediction):
+    """diffusers tells the network the timestep that it moves to, and reads its answer at the level of the state."""
     settings = config(prediction, timestep_spacing="leading", set_alpha_to_one=False)
     scheduler, network = DDIMInverseScheduler(**settings), Recorded()
     scheduler.set_timesteps(10)
-    ours = DDIM(evaluate_at="target").invert(network, noise, scheduler_grid(settings, 10))
-    # diffusers hands the inverse scheduler the timestep that it moves to; its first step starts from below 0
+    ours = DDIM(evaluate_at="target", read_at="state").invert(network, noise, scheduler_grid(settings, 10))
     assert network.timesteps == [float(t) for t in scheduler.timesteps]
     for x, t, following in zip(network.states, scheduler.timesteps, [*network.states[1:], ours], strict=True):
         theirs = scheduler.step(Recorded()(x, t), t, x).prev_sample
         torch.testing.assert_close(following, theirs, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
+@pytest.mark.parametrize("evaluate_at", ["target", "current"])
+def test_what_a_network_predicts_does_not_change_its_inversion(noise, prediction, evaluate_at):
+    """A network rewritten to predict v or the sample inverts as it does when it predicts ε, read at the told level."""
+    settings = config(prediction, timestep_spacing="leading", set_alpha_to_one=False)
+    grid, alphas = scheduler_grid(settings, 10), DDIMScheduler(**settings).alphas_cumprod
+
+    def rewritten(x, t):
+        epsilon, a, s = Recorded()(x, t), alphas[int(t)].sqrt(), (1 - alphas[int(t)]).sqrt()
+        clean = (x - s * epsilon) / a
+        return a * epsilon - s * clean if prediction == "v_prediction" else clean
+
+    ours = DDIM(evaluate_at=evaluate_at).invert(rewritten, noise, grid)
+    plain = scheduler_grid(settings | {"prediction_type": "epsilon"}, 10)
+    expected = DDIM(evaluate_at=evaluate_at).invert(Recorded(), noise, plain)
+    torch.testing.assert_close(ours, expected, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
