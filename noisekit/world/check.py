@@ -172,12 +172,9 @@ def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
     relative = np.clip(opacity / peak, 0, 1)
     found = []
     for mask in _parts(relative, relative > 0.5, SMALLEST):
-        fit = _fit(mask)
-        if fit.overlap < OVERLAP:  # perhaps things that touch: they come apart where they are narrow
-            pieces = _parts(mask, ndimage.binary_erosion(mask > 0.5, np.ones((3, 3))), SMALLEST // 2)
-            fits = [_fit(piece) for piece in pieces] if len(pieces) > 1 else [fit]
-        else:
-            fits = [fit]
+        fits = [_fit(mask)]
+        if fits[0].overlap < OVERLAP:  # perhaps things that touch: they come apart where they are narrow
+            fits = [_fit(piece) for piece in _apart(mask)]
         found += [
             Found(COLOURS[colour], each.shape, each.x, each.y, each.area, min(peak, 1.0), each.sharpness)
             for each in fits
@@ -185,15 +182,25 @@ def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
     return found
 
 
-def _parts(opacity: np.ndarray, core: np.ndarray, smallest: int) -> list[np.ndarray]:
-    """The opacities around each connected part of the core, every pixel going to the nearest part."""
+def _apart(mask: np.ndarray) -> list[np.ndarray]:
+    """The pieces into which a mask falls when its outline is worn away, or the mask itself."""
+    for depth in (1, 2, 3):
+        worn = ndimage.binary_erosion(mask > 0.5, np.ones((3, 3)), depth)
+        pieces = _parts(mask, worn, SMALLEST // 2, depth + 2.5)
+        if len(pieces) > 1:
+            return pieces
+    return [mask]
+
+
+def _parts(opacity: np.ndarray, core: np.ndarray, smallest: int, reach: float = 2.5) -> list[np.ndarray]:
+    """The opacities around each connected part of the core; pixels go to the nearest part within reach."""
     labels, number = ndimage.label(core)
     kept = [i for i in range(1, number + 1) if (labels == i).sum() >= smallest]
     if not kept:
         return []
     ways = np.stack([ndimage.distance_transform_edt(labels != i) for i in kept])
     owner = ways.argmin(0)
-    return [np.where((owner == i) & (ways[i] < 2.5), opacity, 0) for i in range(len(kept))]
+    return [np.where((owner == i) & (ways[i] < reach), opacity, 0) for i in range(len(kept))]
 
 
 @dataclass(frozen=True)
