@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from noisekit.errors import BadValue
@@ -80,7 +81,7 @@ class Verdict:
     quality: float
 
 
-def check(image: np.ndarray, scene: Scene) -> Verdict:
+def check(image: ArrayLike, scene: Scene) -> Verdict:
     """Whether the image (3, H, W) in [0, 1] shows the scene. H = W is a multiple of 32; torch tensors are
     welcome."""
     return judge(read(image), scene)
@@ -119,7 +120,7 @@ def _stands(first: Found, second: Found, relation: str) -> bool:
     return along > 4 and abs(across) < along
 
 
-def read(image: np.ndarray) -> Reading:
+def read(image: ArrayLike) -> Reading:
     """Finds the things in an image (3, H, W) in [0, 1]."""
     pixels = _pixels(image)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -155,13 +156,18 @@ def read(image: np.ndarray) -> Reading:
     return Reading(tuple(objects), background, noise)
 
 
-def _pixels(image: np.ndarray) -> np.ndarray:
+def _pixels(image: ArrayLike) -> np.ndarray:
     """(3, H, W) to (32, 32, 3), averaged where the image is larger."""
-    image = np.asarray(image, np.float32)
-    if image.ndim != 3 or image.shape[0] != 3 or image.shape[1] != image.shape[2] or image.shape[1] % SIZE:
-        raise BadValue(f"an image of the tiny world has the shape (3, {SIZE}, {SIZE}), not {image.shape}")
-    factor = image.shape[1] // SIZE
-    return image.reshape(3, SIZE, factor, SIZE, factor).mean((2, 4)).transpose(1, 2, 0)
+    pixels = np.asarray(image, np.float32)
+    if (
+        pixels.ndim != 3
+        or pixels.shape[0] != 3
+        or pixels.shape[1] != pixels.shape[2]
+        or pixels.shape[1] % SIZE
+    ):
+        raise BadValue(f"an image of the tiny world has the shape (3, {SIZE}, {SIZE}), not {pixels.shape}")
+    factor = pixels.shape[1] // SIZE
+    return pixels.reshape(3, SIZE, factor, SIZE, factor).mean((2, 4)).transpose(1, 2, 0)
 
 
 def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
@@ -185,7 +191,7 @@ def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
 def _apart(mask: np.ndarray) -> list[np.ndarray]:
     """The pieces into which a mask falls when its outline is worn away, or the mask itself."""
     for depth in (1, 2, 3):
-        worn = ndimage.binary_erosion(mask > 0.5, np.ones((3, 3)), depth)
+        worn = ndimage.binary_erosion(mask > 0.5, np.ones((3, 3), bool), depth)
         pieces = _parts(mask, worn, SMALLEST // 2, depth + 2.5)
         if len(pieces) > 1:
             return pieces
@@ -228,5 +234,5 @@ def _fit(mask: np.ndarray) -> _Fit:
             overlaps[shape, blur] = np.minimum(mask, drawn).sum() / np.maximum(mask, drawn).sum()
     _, second, first = np.sort(overlaps.max(1))
     best = int(overlaps.max(1).argmax())
-    name = SHAPES[best] if first >= OVERLAP and first - second >= MARGIN else None
-    return _Fit(name, float(first), float(overlaps[best, 0]), x, y, area)
+    clear = first >= OVERLAP and first - second >= MARGIN
+    return _Fit(SHAPES[best] if clear else None, float(first), float(overlaps[best, 0]), x, y, area)

@@ -35,7 +35,7 @@ class Stop(Exception):
 def descend(state, stop_at=None):
     """Fits a line with a loss that depends on the generator, and may stop in the middle."""
     weight = torch.nn.Parameter(torch.zeros(3))
-    seen = []
+    seen: list[float] = []
 
     def loss(draws):
         if stop_at is not None and len(seen) == stop_at:

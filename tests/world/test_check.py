@@ -22,8 +22,8 @@ def test_clean_renders_are_accepted(clean):
 def test_renders_of_other_prompts_are_refused(clean):
     scenes, readings = clean
     rng = np.random.default_rng(1)
-    pairs = enumerate(rng.permutation(len(scenes)))
-    pairs = [(i, j) for i, j in pairs if scenes[i].caption != scenes[j].caption]
+    shuffled = enumerate(rng.permutation(len(scenes)))
+    pairs = [(i, j) for i, j in shuffled if scenes[i].caption != scenes[j].caption]
     assert np.mean([judge(readings[i], scenes[j]).fulfilled for i, j in pairs]) <= 0.005
 
 
