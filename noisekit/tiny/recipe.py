@@ -19,7 +19,7 @@ class Recipe:
     denoiser_samples: int = 600_000
     pairs: int = 40_960
     pair_shard: int = 1_024
-    turbo_samples: int = 240_000
+    turbo_samples: int = 180_000
     clip_samples: int = 160_000
     aesthetic_samples: int = 64_000
 
