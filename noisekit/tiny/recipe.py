@@ -20,7 +20,7 @@ class Recipe:
     pairs: int = 40_960
     pair_shard: int = 1_024
     turbo_samples: int = 180_000
-    clip_samples: int = 160_000
+    clip_samples: int = 288_000
     aesthetic_samples: int = 64_000
 
 
