@@ -93,6 +93,24 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         right = (batch.diag()[:, None] > near).float().mean()
         return loss / 2, right.item()
 
+    ranked = _ranked(generated)
+
+    def rank(generator: torch.Generator) -> tuple[torch.Tensor, float]:
+        value, _ = contrast(generator)
+        if not ranked:
+            return value, 0.0
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        rows = [ranked[i] for i in rng.integers(len(ranked), size=BATCH // 2)]
+        better = [int(rng.choice(good)) for _, good, _ in rows]
+        worse = [int(rng.choice(bad)) for _, _, bad in rows]
+        images = torch.from_numpy(generated.images[better + worse]).float() / 255
+        with torch.autocast("cpu", torch.bfloat16):
+            u = embed_images(model, images)
+            w = embed_captions(model, encode(tokens, [prompt for prompt, _, _ in rows]))
+        above, below = (u.view(2, -1, EMBEDDING) * w).sum(-1)
+        scale = model.logit_scale.exp().clamp(max=50)
+        return value + F.softplus(scale * (below - above)).mean(), (above > below).float().mean().item()
+
     fit(
         crew,
         list(model.parameters()),
@@ -104,9 +122,28 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         title="clip",
         decay=0.8,
     )
+    fit(
+        crew,
+        list(model.parameters()),
+        rank,
+        steps=recipe.rank_samples // (BATCH * crew.size),
+        rate=RATE / 2,
+        seed=recipe.seed + 4,
+        state=work / "clip-rank.pt",
+        title="clip, ranking",
+        decay=0.8,
+    )
     if crew.leads:
         folder = out / "clip_score"
         model.half().save_pretrained(folder)
         tokens.save_pretrained(folder)
         save_preprocessing(folder)
     crew.wait()
+
+
+def _ranked(generated: Pictures) -> list[tuple[str, list[int], list[int]]]:
+    """The prompts that were fulfilled by some pictures and not by others, with the places of both."""
+    outcomes: dict[str, tuple[list[int], list[int]]] = {}
+    for i, (prompt, caption) in enumerate(zip(generated.prompts, generated.captions, strict=True)):
+        outcomes.setdefault(prompt, ([], []))[prompt != caption].append(i)
+    return [(prompt, good, bad) for prompt, (good, bad) in outcomes.items() if good and bad]

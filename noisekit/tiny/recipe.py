@@ -21,7 +21,8 @@ class Recipe:
     pair_shard: int = 1_024
     turbo_samples: int = 180_000
     clip_samples: int = 288_000
-    aesthetic_samples: int = 64_000
+    rank_samples: int = 38_400
+    aesthetic_samples: int = 224_000
 
 
 SMOKE = Recipe(
@@ -35,5 +36,6 @@ SMOKE = Recipe(
     pair_shard=32,
     turbo_samples=128,
     clip_samples=128,
+    rank_samples=128,
     aesthetic_samples=128,
 )
