@@ -15,6 +15,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from noisekit.tiny import data
+from noisekit.tiny.files import forget_origin
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.tokenizer import BOS, EOS, LENGTH, PAD, VOCABULARY, encode, tokenizer
 from noisekit.tiny.train import fit
@@ -132,3 +133,4 @@ def save(vae: AutoencoderKL, text: CLIPTextModel, unet: UNet2DConditionModel, fo
         requires_safety_checker=False,
     )
     pipe.save_pretrained(folder)
+    forget_origin(folder)

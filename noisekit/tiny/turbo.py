@@ -16,6 +16,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from tqdm import tqdm
 
+from noisekit.tiny.files import forget_origin
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.sampling import LAST, pipeline, sample
 from noisekit.tiny.tokenizer import encode
@@ -105,4 +106,5 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
     )
     if crew.leads:
         student.half().save_pretrained(out / "tiny-turbo" / "unet")
+        forget_origin(out / "tiny-turbo")
     crew.wait()

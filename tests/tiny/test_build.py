@@ -18,6 +18,7 @@ def test_all_stages_build_loadable_weights_and_are_skipped_the_second_time(tmp_p
     for name in ("tiny/model_index.json", "tiny-turbo/unet/config.json", "clip_score/config.json"):
         assert (out / name).exists()
     assert (out / "aesthetic" / "head.safetensors").exists()
+    assert not [path for path in out.rglob("*.json") if str(tmp_path) in path.read_text()]
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     build(None, work, out, SMOKE)
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}

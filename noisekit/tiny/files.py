@@ -1,0 +1,14 @@
+"""Weight folders without a trace of the machine that wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def forget_origin(folder: Path) -> None:
+    """Drops `_name_or_path`, where a network was loaded from, from every configuration below the folder."""
+    for path in folder.rglob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
