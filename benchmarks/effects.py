@@ -26,14 +26,15 @@ def main() -> None:
     parser.add_argument("store", help="folder of a finished run")
     run = nk.load_run(parser.parse_args().store)
     print(f"{run.manifest['hardware']} · {run.manifest['versions']}\n")
-    for title, table in (
-        ("Differences to standard", effects(run)),
-        ("Truth by kind", by_group(run, "kind")),
-        ("Truth by seen and unseen word combinations", by_group(run, "unseen")),
-        ("Inversion stability, first candidate → kept", gains(run, "stability")),
-        ("Rewards, held-out metrics and truth along a search", checkpoints(run)),
-    ):
-        print(f"### {title}\n\n{table}\n")
+    tables = {
+        "Differences to standard": effects(run),
+        "Truth by kind, and by seen and unseen word combinations": parts(run),
+        "Inversion stability, first candidate → kept": gains(run, "stability"),
+        "Metrics of the best image so far along a search": checkpoints(run),
+    }
+    for title, table in tables.items():
+        if table:
+            print(f"### {title}\n\n{table}\n")
 
 
 def effects(run: nk.Run) -> str:
@@ -49,32 +50,40 @@ def effects(run: nk.Run) -> str:
             mark = "†" if metric in run.optimised(row["method"]) else ""
             d = [row[f"{metric}_{end}"] for end in ("difference", "low", "high")]
             cells.append(f"{row[metric]:.3f}{mark}" + ("" if np.isnan(d[0]) else f" ({spread(*d)})"))
-        rows.append([*cells, f"{row['calls']:.0f}", f"{row['seconds']:.3f}"])
-    return markdown(["model", "method", "prompts × seeds", *run.metrics, "calls", "s / image"], rows)
+        rows.append([*cells, f"{row['calls']:.0f}"])
+    return markdown(["model", "method", "prompts × seeds", *run.metrics, "calls per image"], rows)
 
 
-def by_group(run: nk.Run, by: str) -> str:
-    """Mean truth per group, methods as rows."""
-    table = breakdown(run.frame(), "truth", by).pivot(index=["model", "method"], columns=by, values="truth")
+def parts(run: nk.Run) -> str:
+    """Mean truth per kind of prompt, seen and unseen, methods as rows."""
+    frame = run.frame()
+    frame["words"] = frame["unseen"].map({False: "seen", True: "unseen"})
+    columns = {name: list(dict.fromkeys(frame[name].dropna())) for name in ("kind", "words")}
+    shares = {
+        (row["model"], row["method"], row[by]): row["truth"]
+        for by in columns
+        for _, row in breakdown(frame, "truth", by).iterrows()
+    }
+    groups = [group for names in columns.values() for group in names]
     rows = [
-        [model, f"`{method}`", *(f"{v:.3f}" for v in values)]
-        for (model, method), values in zip(table.index, table.to_numpy(), strict=True)
+        [model, f"`{method}`", *(f"{shares[model, method, group]:.3f}" for group in groups)]
+        for model, method in frame[["model", "method"]].drop_duplicates().itertuples(index=False)
     ]
-    return markdown(["model", "method", *map(str, table.columns)], rows)
+    return markdown(["model", "method", *groups], rows)
 
 
 def gains(run: nk.Run, figure: str) -> str:
-    """How the best value of a trace's figure differs from its first candidate's."""
+    """How the best value of a trace's figure differs from its first candidate's; empty if no method traces it."""
     traces = run.traces()
     if figure not in traces:
-        return "No method of this run traces it."
+        return ""
     rows = []
     for (model, method), group in traces.dropna(subset=[figure]).groupby(["model", "method"], sort=False):
         ends = group.sort_values("step").groupby(["prompt", "seed"])
         first, kept = ends.first(), ends.last()
         sign = np.sign(first["score"] * first[figure]).mode()[0]  # selection can pick the least stable one
         d = (sign * kept["best"] - first[figure]).unstack("seed").to_numpy()
-        moved = ends["norm"].last().mean() if "norm" in group else np.nan
+        norm = ends["norm"].last().mean() if "norm" in group else np.nan
         rows.append(
             [
                 model,
@@ -82,14 +91,14 @@ def gains(run: nk.Run, figure: str) -> str:
                 f"{first[figure].mean():.3f}",
                 f"{(sign * kept['best']).mean():.3f}",
                 spread(d.mean(), *interval(d)),
-                f"{moved:.2f}",
+                "–" if np.isnan(norm) else f"{norm:.2f}",
             ]
         )
     return markdown(["model", "method", "first", "kept", "difference", "final norm"], rows)
 
 
 def checkpoints(run: nk.Run) -> str:
-    """Metrics of the best image so far after 1, 2, 5, … candidates, as differences to the first."""
+    """Metrics of the best image so far after 1, 2, 5, … candidates, and differences to the first; empty without any."""
     traces = run.traces()
     metrics = [name for name in run.metrics if f"metric_{name}" in traces]
     rows = []
@@ -109,7 +118,7 @@ def checkpoints(run: nk.Run) -> str:
                     + (f" ({spread(d.mean(), *interval(d))})" if step else "")
                 )
             rows.append([model, f"`{method}`", str(int(step) + 1), *cells])
-    return markdown(["model", "method", "candidates", *metrics], rows)
+    return markdown(["model", "method", "candidates", *metrics], rows) if rows else ""
 
 
 def spread(difference: float, low: float, high: float) -> str:
