@@ -27,7 +27,7 @@ def models() -> None:
     from noisekit.models.cards import cards
 
     rows = [
-        (card.name, f"{card.steps}", f"{card.guidance:g}", ", ".join(card.markers or ()) or "all", card.note)
+        (card.name, f"{card.steps}", f"{card.guidance:g}", ", ".join(card.abilities), card.note)
         for card in cards().values()
     ]
     _show(("model", "steps", "guidance", "can do", "note"), rows)

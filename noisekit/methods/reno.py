@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from noisekit.errors import BadValue
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import parameter
 from noisekit.models.base import Marker, Model
@@ -49,8 +50,17 @@ class ReNO(NoiseMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rewards is not None:
+        if self.rewards is None:
+            return
+        try:
             parse_weights(self.rewards)
+        except BadValue as error:
+            if self.rewards != PAPER_REWARDS:
+                raise
+            raise BadValue(
+                f"method 'reno' takes the paper's rewards {PAPER_REWARDS!r} where none are given, and this release lacks "
+                "some of them; give your own, as in reno(rewards='clip_score:0.1', weights='tiny')"
+            ) from error
 
     @property
     def horizon(self) -> int:

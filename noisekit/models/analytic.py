@@ -37,8 +37,7 @@ class AnalyticModel(Model):
         self.card = dataclasses.replace(Card("analytic", steps=10, guidance=1.0, batch=64), **settings)
         self.noise_shape = (1, size, size)
         self.components, self.spread, self.width = components, spread, width
-        one_step = {Marker.ONE_STEP} if self.card.steps == 1 else set()
-        self.markers = frozenset({Marker.INVERTIBLE, Marker.DIFFERENTIABLE} | one_step)
+        self.markers = frozenset(Marker(name) for name in self.card.abilities)
 
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         return Conditioning(torch.stack([self.means(text) for text in prompts]), self.means("")[None])

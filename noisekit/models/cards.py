@@ -19,7 +19,8 @@ class Card:
 
     repo: hub id, or a path relative to the bundled weights when `bundled`. unet: a folder with another UNet that replaces
     the repo's. scheduler: a diffusers scheduler class by name (None: the folder's own). steps and guidance: the
-    sampler's defaults. batch: samples that go through the denoiser at once. markers: None means what the adapter can do.
+    sampler's defaults. batch: samples that go through the denoiser at once. markers: what the weights were trained for; one
+    step makes "one-step" besides.
     methods: per-method settings that take precedence over the papers'.
     """
 
@@ -33,10 +34,15 @@ class Card:
     steps: int = 50
     guidance: float = 7.5
     batch: int = 8
-    markers: tuple[str, ...] | None = None
+    markers: tuple[str, ...] = ("invertible", "differentiable")
     licence: str = ""
     note: str = ""
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """The markers of the model at this number of steps."""
+        return (*self.markers, "one-step") if self.steps == 1 else self.markers
 
     def with_settings(self, **settings: Any) -> Card:
         """A copy with the settings that are not None replaced; steps and guidance are checked."""
@@ -57,9 +63,8 @@ def cards() -> Mapping[str, Card]:
     for name, entry in yaml.safe_load(text).items():
         if extra := set(entry) - known:
             raise BadValue(f"card {name!r} has unknown fields {sorted(extra)} (known: {sorted(known)})")
-        if entry.get("markers") is not None:
-            entry["markers"] = tuple(entry["markers"])
-        result[name] = Card(name=name, **entry)
+        markers = {"markers": tuple(entry["markers"])} if "markers" in entry else {}
+        result[name] = Card(name=name, **(entry | markers))
     return result
 
 

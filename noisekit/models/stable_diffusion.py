@@ -35,10 +35,7 @@ class StableDiffusion(Model):
         config = pipe.unet.config
         size = config.sample_size if isinstance(config.sample_size, int) else config.sample_size[0]
         self.noise_shape = (config.in_channels, size, size)
-        own = {Marker.INVERTIBLE, Marker.DIFFERENTIABLE} | ({Marker.ONE_STEP} if card.steps == 1 else set())
-        self.markers = frozenset(
-            own if card.markers is None else own & {Marker(name) for name in card.markers}
-        )
+        self.markers = frozenset(Marker(name) for name in card.abilities)
         self._encoded: dict[str, Tensor] = {}
 
     @torch.no_grad()

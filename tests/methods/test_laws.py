@@ -164,3 +164,8 @@ def test_a_method_says_what_its_model_lacks():
 def test_bad_prompts_and_seeds(model, prompts, seeds, says):
     with pytest.raises(BadValue, match=says):
         load_method("standard")(model, prompts, seeds=seeds)
+
+
+def test_reno_says_what_to_give_where_the_papers_rewards_are_missing(model):
+    with pytest.raises(BadValue, match=r"reno\(rewards='clip_score:0.1', weights='tiny'\)"):
+        load_method("reno")(model, PROMPTS)

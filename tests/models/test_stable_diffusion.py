@@ -113,6 +113,7 @@ def test_each_prompt_is_encoded_once(model, monkeypatch):
 def test_markers_follow_the_number_of_steps(folder, model):
     assert Marker.ONE_STEP not in model.markers
     assert load_model(folder, steps=1).markers == set(Marker)
+    assert Marker.ONE_STEP not in load_model("tiny-turbo", steps=2).markers
 
 
 def test_a_users_own_pipeline_is_taken_as_it_is(pipe, model):
