@@ -180,8 +180,8 @@ def main(weights: Path, seeds: int, steps: int, guidance: float) -> dict[str, An
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--guidance", type=float, default=3.0)
     options = parser.parse_args()
     print(json.dumps(main(options.weights, options.seeds, options.steps, options.guidance), indent=1))
