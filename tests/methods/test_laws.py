@@ -93,24 +93,46 @@ def test_a_budget_of_candidates_is_kept(model, spec):
     assert len(load_method(spec)(model, PROMPTS).trace) == load_method(spec).resolved(model).horizon
 
 
-def test_a_budget_of_seconds_is_kept(monkeypatch):
-    """On a clock that only the denoiser moves, by a millisecond a sample: nothing here depends on the machine."""
-    clock = [0.0]
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only the denoiser moves, by `clock.call` seconds a sample: nothing depends on the machine."""
+
+    class Clock:
+        now, call = 0.0, 0.001
+
     predict = AnalyticModel.predict
 
     def timed(self, x, *rest):
-        clock[0] += 0.001 * len(x)
+        Clock.now += Clock.call * len(x)
         return predict(self, x, *rest)
 
     monkeypatch.setattr(AnalyticModel, "predict", timed)
-    monkeypatch.setattr("noisekit.cost.time.perf_counter", lambda: clock[0])
-    model = AnalyticModel(steps=20)
-    endless = load_method("cosine(steps=100000, round_trip_steps=20)")
-    result = endless(model, PROMPTS, budget=Budget(seconds=0.31))
+    monkeypatch.setattr("noisekit.cost.time.perf_counter", lambda: Clock.now)
+    return Clock
+
+
+ENDLESS = "cosine(steps=100000, round_trip_steps=20)"
+
+
+def test_a_budget_of_seconds_is_kept(clock):
+    result = load_method(ENDLESS)(AnalyticModel(steps=20), PROMPTS, budget=Budget(seconds=0.31))
     assert result.stopped == "budget"
     # 310 calls of a millisecond: 20 for the image, and 40 for each of the 7 candidates that still fit
     assert result.cost.seconds == pytest.approx(0.3)
     assert len(result.trace) == 7
+
+
+def test_a_budget_of_seconds_is_kept_when_the_machine_slows_down(clock):
+    """Seven candidates were planned; calls then take three times as long, and the image is still due in time."""
+
+    def slow_down(step, best):
+        clock.call = 0.003
+
+    endless = load_method(ENDLESS)
+    result = endless(AnalyticModel(steps=20), PROMPTS, budget=Budget(seconds=0.31), observe=slow_down)
+    assert result.stopped == "budget"
+    assert 1 < len(result.trace) < 7
+    assert result.cost.seconds <= 0.31
 
 
 def test_the_least_budget_still_gives_the_standard_image(model):
