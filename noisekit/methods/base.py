@@ -131,18 +131,20 @@ class NoiseMethod(ABC):
             search = running.search(model, texts, source)
             bar = tqdm(total=limit, desc=f"{self.name} × {len(pairs)}", disable=not progress, leave=False)
             while len(points) < limit:
-                before = meter.cost.seconds
+                before = meter.cost
                 reserve = max(slowest, step.calls * rate) + final_cost.calls * rate
-                if budget.seconds is not None and before + reserve > budget.seconds:
+                if budget.seconds is not None and before.seconds + reserve > budget.seconds:
                     stopped = "budget"
                     break
                 with torch.no_grad():
                     candidate = next(search, None)
                 if candidate is None:
                     break
-                slowest = max(slowest, meter.cost.seconds - before)
+                spent = meter.cost
+                seconds, calls = spent.seconds - before.seconds, spent.calls - before.calls
+                slowest, rate = max(slowest, seconds), max(rate, seconds / calls if calls else 0.0)
                 best = _better(best, candidate)
-                points.append(_point(len(points), meter.cost, candidate, best))
+                points.append(_point(len(points), spent, candidate, best))
                 bar.update()
                 if observe is not None:
                     with meter.paused():
