@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import noisekit as nk
-from noisekit.evaluation.statistics import breakdown, interval
+from noisekit.evaluation.statistics import breakdown, differences, interval, mean_of_prompts
 
 
 def main() -> None:
@@ -28,6 +28,7 @@ def main() -> None:
     print(f"{run.manifest['hardware']} · {run.manifest['versions']}\n")
     tables = {
         "Differences to standard": effects(run),
+        "Most stable − least stable candidate": ends(run),
         "Truth by kind, and by seen and unseen word combinations": parts(run),
         "Inversion stability, first candidate → kept": gains(run, "stability"),
         "Metrics of the best image so far along a search": checkpoints(run),
@@ -52,6 +53,22 @@ def effects(run: nk.Run) -> str:
             cells.append(f"{row[metric]:.3f}{mark}" + ("" if np.isnan(d[0]) else f" ({spread(*d)})"))
         rows.append([*cells, f"{row['calls']:.0f}"])
     return markdown(["model", "method", "prompts × seeds", *run.metrics, "calls per image"], rows)
+
+
+def ends(run: nk.Run) -> str:
+    """Stable minus unstable pick of each selection that was run both ways: the comparison of the paper's tables."""
+    frame, rows = run.frame(), []
+    for model, method in frame[["model", "method"]].drop_duplicates().itertuples(index=False):
+        stable = method.replace(", pick='unstable'", "")
+        groups = [frame[(frame["model"] == model) & (frame["method"] == name)] for name in (stable, method)]
+        if stable == method or groups[0].empty:
+            continue
+        cells = []
+        for metric in run.metrics:
+            d = differences(groups[0], groups[1], metric)
+            cells.append(spread(mean_of_prompts(d), *interval(d)))
+        rows.append([model, f"`{stable}`", *cells])
+    return markdown(["model", "method", *run.metrics], rows) if rows else ""
 
 
 def parts(run: nk.Run) -> str:
