@@ -115,7 +115,10 @@ def gains(run: nk.Run, figure: str) -> str:
 
 
 def checkpoints(run: nk.Run) -> str:
-    """Metrics of the best image so far after 1, 2, 5, … candidates, and differences to the first; empty without any."""
+    """Metrics of the best image so far after 1, 2, 5, … candidates, and differences to the first; empty without any.
+
+    The last column is what truth gained or lost since the checkpoint before.
+    """
     traces = run.traces()
     metrics = [name for name in run.metrics if f"metric_{name}" in traces]
     rows = []
@@ -125,17 +128,26 @@ def checkpoints(run: nk.Run) -> str:
             name: scored.pivot(index=["prompt", "seed"], columns="step", values=f"metric_{name}")
             for name in metrics
         }
-        for step in sorted(scored["step"].unique()):
+        steps = sorted(scored["step"].unique())
+        for before, step in zip([0, *steps], steps):
             cells = []
             for name, table in tables.items():
-                d = (table[step] - table[0]).unstack("seed").to_numpy()
                 mark = "†" if name in run.optimised(method) else ""
-                cells.append(
-                    f"{table[step].mean():.3f}{mark}"
-                    + (f" ({spread(d.mean(), *interval(d))})" if step else "")
-                )
+                since = f" ({change(table, 0, step)})" if step else ""
+                cells.append(f"{table[step].mean():.3f}{mark}{since}")
+            cells.append(change(tables["truth"], before, step) if step and "truth" in tables else "–")
             rows.append([model, f"`{method}`", str(int(step) + 1), *cells])
-    return markdown(["model", "method", "candidates", *metrics], rows) if rows else ""
+    return (
+        markdown(["model", "method", "candidates", *metrics, "truth since the row before"], rows)
+        if rows
+        else ""
+    )
+
+
+def change(table: pd.DataFrame, before: float, after: float) -> str:
+    """Paired change of a metric between two checkpoints; `table` has (prompt, seed) rows and a column a step."""
+    d = (table[after] - table[before]).unstack("seed").to_numpy()
+    return spread(mean_of_prompts(d), *interval(d))
 
 
 def spread(difference: float, low: float, high: float) -> str:
