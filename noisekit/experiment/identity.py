@@ -1,6 +1,6 @@
 """Two identities: what was generated, and what was scored.
 
-    setting    = hash(model and its weights, method with resolved values and version, its rewards, budget, noise)
+    setting    = hash(model and its weights, method with resolved values, version and dependencies, budget, noise)
     generation = hash(setting, prompt, seed)
     score      = hash(generation, metric and its weights)
 
@@ -19,7 +19,6 @@ from typing import Any
 from noisekit.methods import NoiseMethod
 from noisekit.models.base import Model
 from noisekit.noise import Convention
-from noisekit.rewards import Weights, load_reward
 from noisekit.types import Budget
 
 
@@ -32,11 +31,10 @@ def digest(values: Mapping[str, Any]) -> str:
 def setting_id(model: Model, method: NoiseMethod, budget: Budget, convention: Convention) -> str:
     """Everything that decides an image besides prompt and seed; `method` is resolved for the model.
 
-    Loads the rewards that the method optimises, and so raises `CorruptWeights` where they are missing.
+    Loads what the method depends on, and so raises `CorruptWeights` where that is missing.
     """
-    weights: Weights = getattr(method, "weights", "tiny")
-    rewards = {name: load_reward(name, weights, model.device).identity for name in sorted(method.optimised)}
-    values = {"model": model.identity, "method": str(method), "version": method.version, "rewards": rewards}
+    values = {"model": model.identity, "method": str(method), "version": method.version, "rewards": {}}
+    values |= method.dependencies(model.device)
     return digest(values | {"budget": asdict(budget), "noise": convention})
 
 

@@ -71,6 +71,10 @@ class NoiseMethod(ABC):
         """Metrics that the search itself maximised, directly or as a filter: marked in every table."""
         return frozenset()
 
+    def dependencies(self, _device: torch.device) -> dict[str, Any]:
+        """Identities of what decides the noise beside the settings, such as weights of rewards, for the store's keys."""
+        return {}
+
     def planned(self, _candidates: int) -> Self:
         """The method as it should run when the budget allows only so many candidates; annealed methods override it."""
         return self

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import parameter
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
-from noisekit.rewards import parse_weights, weighted_reward
+from noisekit.rewards import load_reward, parse_weights, weighted_reward
 from noisekit.types import Candidate, Cost
 
 PAPER_REWARDS = "hps:5 + image_reward:1 + clip_score:0.01 + pick_score:0.05"
@@ -75,6 +75,11 @@ class ReNO(NoiseMethod):
     @property
     def optimised(self) -> frozenset[str]:
         return frozenset(parse_weights(self.rewards or PAPER_REWARDS))
+
+    def dependencies(self, device: torch.device) -> dict[str, Any]:
+        assert self.weights is not None
+        loaded = {name: load_reward(name, self.weights, device) for name in sorted(self.optimised)}
+        return {"rewards": {name: reward.identity for name, reward in loaded.items()}}
 
     def step_cost(self, model: Model) -> Cost:
         image, rewards = model.sample_cost(self.through_steps), len(self.optimised)
