@@ -1,0 +1,39 @@
+"""ImageReward: human preference for an image and its prompt, read together by one transformer.
+
+    h = text transformer(c) with cross-attention to the image tokens of x, at the first token
+    r = W_n ⋯ W_1 h (affine layers, no activations)        image_reward = (r − mean) / std                         −∞ … ∞
+
+mean and std are of the training images' r, so that about 98 % of scores lie in [−2, 2]. Xu, Liu, Wu, Tong, Li, Ding, Tang,
+Dong 2023, "ImageReward", arXiv 2304.05977: BLIP's ViT-L/16 and a 12-layer BERT that reads 35 tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class ImageRewardNetwork(nn.Module):
+    """vision: fields of a BlipVisionConfig; text: of a BlipTextConfig; mlp: output widths of its layers, the last 1."""
+
+    def __init__(self, vision: Mapping[str, Any], text: Mapping[str, Any], mlp: Sequence[int]) -> None:
+        from transformers import BlipTextConfig, BlipVisionConfig, BlipVisionModel
+        from transformers.models.blip.modeling_blip_text import BlipTextModel
+
+        super().__init__()
+        eager = {"attn_implementation": "eager"}
+        self.vision = BlipVisionModel._from_config(BlipVisionConfig(**vision), **eager)
+        # A "decoder" in the configuration has cross-attention; called without is_decoder it still reads both ways.
+        config = BlipTextConfig(**{**text, "is_decoder": True})
+        self.text = BlipTextModel._from_config(config, add_pooling_layer=False, **eager)
+        widths = [config.hidden_size, *mlp]
+        self.mlp = nn.Sequential(*(nn.Linear(before, after) for before, after in pairwise(widths)))
+
+    def forward(self, pixels: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """r (B,) of pixels (B, 3, S, S), token ids (B, L) and their mask (B, L), 0 at padding."""
+        image = self.vision(pixel_values=pixels).last_hidden_state
+        output = self.text(input_ids=ids, attention_mask=mask, encoder_hidden_states=image)
+        return self.mlp(output.last_hidden_state[:, 0]).squeeze(-1)

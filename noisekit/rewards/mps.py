@@ -1,0 +1,67 @@
+"""MPS: how well an image shows its prompt under a condition, such as "light, color, clarity, ...".
+
+    u = text feature of the prompt's end token         T = features (L, D) of the prompt's tokens, K of the condition's
+    s_i = max_j T_i · K_j        m_i = [s_i / max_i s_i > threshold]        v = cross(image tokens, T, m) at the class token
+    mps = exp(logit_scale) · cos(u, v)                                                  −exp(logit_scale) … exp(logit_scale)
+
+so that the condition chooses which words of the prompt the image is asked about. Padding tokens are tokens like others, as
+in the released network. Its published number is a preference between two images x and y of one prompt, sigmoid(mps(x) −
+mps(y)). Zhang et al. 2024, "Learning Multi-dimensional Human Preference for Text-to-Image Generation", arXiv 2405.14705. The
+released code takes max_i over its whole batch, so that scores depend on their neighbours; here it is each row's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noisekit.rewards.cross_attention import CrossAttention
+
+
+class MPSNetwork(nn.Module):
+    """A transformers CLIP of `projection_dim` D whose projected tokens meet in a `CrossAttention` of width D.
+
+    clip: fields of a CLIPConfig; cross: layers, heads, head_width and expansion; threshold: of the mask.
+    """
+
+    def __init__(self, clip: Mapping[str, Any], cross: Mapping[str, int], threshold: float = 0.01) -> None:
+        from transformers import CLIPConfig, CLIPModel
+
+        super().__init__()
+        config = CLIPConfig(**clip)
+        self.clip = CLIPModel._from_config(config, attn_implementation="eager")
+        self.cross = CrossAttention(config.projection_dim, **cross)
+        self.threshold = threshold
+
+    @property
+    def scale(self) -> Tensor:
+        """exp(logit_scale)."""
+        return self.clip.logit_scale.exp()
+
+    def text(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids (B, L), padded to one length, to the end token's feature u (B, D) and all tokens' T (B, L, D)."""
+        output = self.clip.text_model(input_ids=ids)
+        project = self.clip.text_projection
+        return project(output.pooler_output), project(output.last_hidden_state)
+
+    def mask(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        """m (B, L) of prompt tokens T (B, L, D) under condition tokens K, (B, M, D) or (1, M, D)."""
+        closest = (tokens @ condition.transpose(1, 2)).amax(dim=2)
+        return closest / closest.amax(dim=1, keepdim=True) > self.threshold
+
+    def image(self, pixels: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        """v (B, D) of pixels (B, 3, S, S) with prompt tokens T (B, L, D) and their mask m (B, L)."""
+        # As released: the tokens are taken before the tower's last norm.
+        patches = self.clip.vision_model(pixel_values=pixels).last_hidden_state
+        return self.cross(self.clip.visual_projection(patches), tokens, mask)[:, 0]
+
+    def forward(self, pixels: Tensor, ids: Tensor, condition_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(u, v, exp(logit_scale)) of prompts' and conditions' ids; one condition (1, M) serves all rows."""
+        end, tokens = self.text(ids)
+        _, condition = self.text(condition_ids)
+        with torch.no_grad():
+            mask = self.mask(tokens, condition)
+        return end, self.image(pixels, tokens, mask), self.scale
