@@ -35,6 +35,9 @@ class Reward(ABC):
     version: ClassVar[str]
     #: Whether the score depends on the prompt.
     reads_prompt: ClassVar[bool]
+    #: Whether the published number is a preference between two images, which tables report over the standard image:
+    #: sigmoid(s − s_standard).
+    pairwise: ClassVar[bool] = False
 
     def __init__(self, folder: Path, weights: str, device: str | torch.device) -> None:
         self.folder, self.weights, self.device = folder, weights, torch.device(device)

@@ -42,8 +42,15 @@ class CLIPScore(Reward):
         return backbone(self.network.config.vision_config)
 
     def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
-        features = self.network.get_image_features(pixel_values=pixels).pooler_output
-        return 100 * (F.normalize(features, dim=-1) * self.text(prompts)).sum(-1)
+        return 100 * (self._see(pixels) * self.text(prompts)).sum(-1)
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> Tensor:
+        """Unit embeddings E_image(x) (B, D) of images (B, 3, H, W) in [0, 1], read as `judge` reads them."""
+        return self._see(self.preprocess.judged_pixels(images.to(self.device, torch.float32)))
+
+    def _see(self, pixels: Tensor) -> Tensor:
+        return F.normalize(self.network.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
 
     def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
         ids, mask = ids.to(self.device), mask.to(self.device)

@@ -237,3 +237,11 @@ def test_a_gpu_gives_the_same_scores(clip_folder: Path, aesthetic_folder: Path) 
             torch.testing.assert_close(
                 scores.cpu(), getattr(here, look)(pictures, PROMPTS), rtol=1e-3, atol=1e-2
             )
+
+
+def test_the_embedding_is_the_one_that_is_judged(clip: CLIPScore) -> None:
+    pictures = images(3, 3, 20, 24)
+    embeddings = clip.embed(pictures)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
+    judged = 100 * (embeddings * clip.text(PROMPTS)).sum(1)
+    torch.testing.assert_close(judged, clip.judge(pictures, PROMPTS), rtol=1e-5, atol=1e-5)
