@@ -1,15 +1,18 @@
 """Names to classes, imported late; and strings such as "reno(steps=50, lr=5.0)" to instances and back.
 
-Arguments are Python literals given by keyword. Printing uses the shortest literals that parse back, so the string of a
-resolved method is its name in tables, keys and tests.
+    expression = name | name(expression, ..., key=literal, ...)
+
+Settings are Python literals given by keyword; what stands without a keyword is a method that this one wraps, as in
+"best_of(reno(steps=5), n=4)". Printing uses the shortest literals that parse back, so the string of a resolved method is
+its name in tables, keys and tests.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from noisekit.errors import BadValue, unknown
 
@@ -18,12 +21,17 @@ METHODS: Mapping[str, str] = {
     "selection": "noisekit.methods.selection:Selection",
     "cosine": "noisekit.methods.cosine:Cosine",
     "reno": "noisekit.methods.reno:ReNO",
+    "inversion": "noisekit.methods.inversion:Inversion",
+    "repaint": "noisekit.methods.repaint:Repaint",
 }
 
 REWARDS: Mapping[str, str] = {
     "clip_score": "noisekit.rewards.clip_score:CLIPScore",
     "aesthetic": "noisekit.rewards.aesthetic:Aesthetic",
 }
+
+#: What a comparison scores by where nobody says.
+DEFAULT_METRICS = ("clip_score", "aesthetic", "truth")
 
 
 def load(kind: str, name: str, table: Mapping[str, str]) -> Any:
@@ -34,22 +42,36 @@ def load(kind: str, name: str, table: Mapping[str, str]) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def parse(text: str, kind: str = "method") -> tuple[str, dict[str, Any]]:
-    """Split "name(key=literal, ...)" into the name and its keyword arguments."""
+class Expression(NamedTuple):
+    """What a string says: a name, the expressions of what it wraps, each printed by `render`, and its settings."""
+
+    name: str
+    wrapped: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+def parse(text: str, kind: str = "method") -> Expression:
+    """Read "name(other, ..., key=literal, ...)"; names are looked up by nobody yet."""
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        return _read(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        node = None
+        raise BadValue(
+            f"{kind} {shortened(text)!r} does not read as a name with literal settings; write it as "
+            "'reno(steps=50, lr=5.0)'"
+        ) from None
+
+
+def _read(node: ast.expr) -> Expression:
+    """The expression of a syntax tree; nothing in it is ever evaluated. Raises `ValueError` on anything else."""
     if isinstance(node, ast.Name):
-        return node.id, {}
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        try:
-            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords if k.arg}
-        except ValueError:
-            pass
-    raise BadValue(
-        f"{kind} {shortened(text)!r} does not read as a name with literal settings; write it as 'reno(steps=50, lr=5.0)'"
-    )
+        return Expression(node.id, (), {})
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        raise ValueError
+    settings = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg is not None}
+    if len(settings) < len(node.keywords):  # a key twice, or **settings
+        raise ValueError
+    wrapped = tuple(render(*_read(inner)) for inner in node.args)
+    return Expression(node.func.id, wrapped, settings)
 
 
 def split(text: str) -> list[str]:
@@ -72,9 +94,10 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in [*parts, current] if part.strip()]
 
 
-def render(name: str, settings: Mapping[str, Any]) -> str:
+def render(name: str, wrapped: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> str:
     """The string that `parse` reads back; a method without settings is its bare name."""
-    inside = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    given = [f"{key}={value!r}" for key, value in (settings or {}).items()]
+    inside = ", ".join([*wrapped, *given])
     return f"{name}({inside})" if inside else name
 
 

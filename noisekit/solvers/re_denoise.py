@@ -1,0 +1,76 @@
+"""Re-denoising: a step towards the image at a strong guidance, and the same step back at a weak one.
+
+    x_1 = denoise(x_0; ω_l)        x′_0 = invert(x_1; ω_w)        over the first interval of a grid, points 0 and 1
+
+Zhou et al. 2024, "Golden Noise for Diffusion Models", arXiv 2411.09502, stage I. With DDIM on both ways and ε̂ the noise that
+a prediction means,
+
+    x′_0 = x_0 + (a_0·s_1 − a_1·s_0)/a_1 · (ε̂(x_0; ω_l) − ε̂(x_1; ω_w))        a = √ā, s = √(1 − ā)
+
+so what both predictions share cancels and the guidance stays. If the two states were one, the bracket would be
+(ω_l − ω_w)·(ε̂(c) − ε̂(∅)): Theorem E.1 of the paper, whose remainder does not vanish. Every solver here takes its first step
+as DDIM does, so there is nothing to choose.
+
+"released" is what the public code runs. It hands the inverse scheduler the step's second timestep, so the move back starts
+and ends one point late, from 2 to 1, though the state is at 1 (raw predictions are read at level 2):
+
+    x′ = (a_1/a_2)·x_1 + (s_1 − (a_1/a_2)·s_2)·ε̂(x_1; ω_w)
+
+Repainting is the same way there and another way back: instead of inverting, the forward process adds fresh noise ε,
+
+    x′_0 = (a_0/a_1)·x_1 + √(1 − a_0²/a_1²)·ε
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, assert_never
+
+from torch import Tensor
+
+from noisekit.errors import BadValue
+from noisekit.solvers.base import Denoiser, EvaluateAt, Grid
+from noisekit.solvers.ddim import DDIM, move
+
+ReDenoise = Literal["paper", "released"]
+
+
+def first_interval(grid: Grid) -> Grid:
+    """The grid of one step that covers the first interval of `grid`."""
+    return Grid(grid.timesteps[:1], grid.alpha_bar[:2], grid.prediction, int(grid.timestep(1)))
+
+
+def re_denoise(
+    strong: Denoiser,
+    weak: Denoiser,
+    noise: Tensor,
+    grid: Grid,
+    variant: ReDenoise = "paper",
+    evaluate_at: EvaluateAt = "target",
+) -> Tensor:
+    """x′ (B, C, h, w) of noise: denoised by `strong`, inverted by `weak`, one network evaluation each.
+
+    evaluate_at: the timestep told to `weak` by "paper"; "released" always tells the target. Raises `BadValue` where
+    "released" has no second interval to be off by.
+    """
+    solver, interval = DDIM(evaluate_at), first_interval(grid)
+    match variant:
+        case "paper":
+            return solver.round_trip(strong, noise, interval, inverse=weak)
+        case "released":
+            if len(grid) < 2:
+                raise BadValue(
+                    "re-denoising as released needs a grid of 2 steps or more; use variant='paper'"
+                )
+            x = solver.denoise(strong, noise, interval)
+            epsilon = grid.epsilon(weak(x, grid.timestep(0)), x, 2)
+            return move(x, epsilon, grid, 2, 1)
+        case other:
+            assert_never(other)
+
+
+def repaint(u: Denoiser, noise: Tensor, fresh: Tensor, grid: Grid) -> Tensor:
+    """x′ (B, C, h, w) of noise: denoised by `u` over the first interval, then noised again by `fresh` ~ N(0, I)."""
+    interval = first_interval(grid)
+    ratio = interval.a(0) / interval.a(1)
+    return ratio * DDIM().denoise(u, noise, interval) + math.sqrt(1 - ratio**2) * fresh
