@@ -43,11 +43,11 @@ def load(kind: str, name: str, table: Mapping[str, str]) -> Any:
 
 
 class Expression(NamedTuple):
-    """What a string says: a name, the expressions of what it wraps, each printed by `render`, and its settings."""
+    """What a string says: a name, its settings, and the expressions that it wraps, each as `render` prints it."""
 
     name: str
-    wrapped: tuple[str, ...]
     settings: dict[str, Any]
+    wrapped: tuple[str, ...] = ()
 
 
 def parse(text: str, kind: str = "method") -> Expression:
@@ -64,14 +64,14 @@ def parse(text: str, kind: str = "method") -> Expression:
 def _read(node: ast.expr) -> Expression:
     """The expression of a syntax tree; nothing in it is ever evaluated. Raises `ValueError` on anything else."""
     if isinstance(node, ast.Name):
-        return Expression(node.id, (), {})
+        return Expression(node.id, {})
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         raise ValueError
     settings = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg is not None}
     if len(settings) < len(node.keywords):  # a key twice, or **settings
         raise ValueError
     wrapped = tuple(render(*_read(inner)) for inner in node.args)
-    return Expression(node.func.id, wrapped, settings)
+    return Expression(node.func.id, settings, wrapped)
 
 
 def split(text: str) -> list[str]:
@@ -94,10 +94,9 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in [*parts, current] if part.strip()]
 
 
-def render(name: str, wrapped: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> str:
+def render(name: str, settings: Mapping[str, Any], wrapped: Sequence[str] = ()) -> str:
     """The string that `parse` reads back; a method without settings is its bare name."""
-    given = [f"{key}={value!r}" for key, value in (settings or {}).items()]
-    inside = ", ".join([*wrapped, *given])
+    inside = ", ".join([*wrapped, *(f"{key}={value!r}" for key, value in settings.items())])
     return f"{name}({inside})" if inside else name
 
 

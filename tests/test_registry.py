@@ -32,7 +32,7 @@ VALUES = st.one_of(
 
 @given(st.dictionaries(NAMES, VALUES))
 def test_parse_undoes_render(values):
-    assert registry.parse(registry.render("name", values)) == ("name", values)
+    assert registry.parse(registry.render("name", values)) == ("name", values, ())
 
 
 def test_lists_of_methods_split_outside_brackets_and_quotes():

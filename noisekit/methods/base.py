@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, product, repeat, takewhile
 from typing import Any, ClassVar, Literal, Self, final
 
 import torch
@@ -40,8 +40,6 @@ class NoiseMethod(ABC):
 
     #: The method's name in the registry.
     name: ClassVar[str]
-    #: What `Candidate.score` means; scores are compared within one objective only.
-    objective: ClassVar[str] = "none"
     #: Raised whenever the same settings would give other noises: part of every result's identity.
     version: ClassVar[int] = 1
 
@@ -54,12 +52,17 @@ class NoiseMethod(ABC):
 
     @abstractmethod
     def step_cost(self, model: Model) -> Cost:
-        """The cost of one candidate of one image, in network evaluations."""
+        """The cost of one candidate of one image, in network evaluations; of the dearest where they differ."""
 
     @property
     @abstractmethod
     def horizon(self) -> int:
         """How many candidates a whole search yields."""
+
+    @property
+    def objective(self) -> str:
+        """What `Candidate.score` means; scores are compared within one objective only."""
+        return "none"
 
     @property
     def needs(self) -> tuple[Marker, ...]:
@@ -79,26 +82,46 @@ class NoiseMethod(ABC):
         """The method as it should run when the budget allows only so many candidates; annealed methods override it."""
         return self
 
+    @property
+    def wrapped(self) -> tuple[NoiseMethod, ...]:
+        """The methods that this one runs, as they stand before its settings in a string."""
+        return ()
+
+    @classmethod
+    def around(cls, wrapped: Sequence[NoiseMethod], given: Mapping[str, Any]) -> Self:
+        """The method with these settings, around `wrapped`; only wrappers, which override it, take any."""
+        if wrapped:
+            raise BadValue(
+                f"method {cls.name!r} wraps no other method, but {str(wrapped[0])!r} stands in its brackets; give its "
+                "settings by name"
+            )
+        return cls(**given)
+
+    def schedule(self, model: Model) -> Iterator[Cost]:
+        """The cost of each candidate in turn; methods whose candidates differ override it."""
+        return repeat(self.step_cost(model), self.horizon)
+
     @final
     def resolved(self, model: Model) -> Self:
-        """With every setting left at None taken from the model's card, else from the paper."""
+        """With every setting left at None taken from the model's card, else from the paper; what it wraps likewise."""
         card = dict(model.card.methods.get(self.name, {}))
         check_names(self.name, type(self), card)
-        open_settings = [name for name in settings(type(self)) if getattr(self, name) is None]
         values = paper_values(type(self)) | card
-        return replace(self, **{name: values[name] for name in open_settings if name in values})
+        given = {name: getattr(self, name) for name in settings(type(self))}
+        filled = {name: values.get(name) if value is None else value for name, value in given.items()}
+        return self.around([method.resolved(model) for method in self.wrapped], filled)
 
     @final
     def cost(self, model: Model) -> Cost:
         """The expected cost of one image, search and final sampling, in network evaluations."""
-        method = self.resolved(model)
-        return method.step_cost(model) * method.horizon + model.sample_cost()
+        return sum(self.resolved(model).schedule(model), model.sample_cost())
 
     @final
     def __str__(self) -> str:
         given = {name: getattr(self, name) for name in settings(type(self))}
         defaults = {name: f.default for name, f in settings(type(self)).items()}
-        return registry.render(self.name, {k: v for k, v in given.items() if v != defaults[k]})
+        changed = {name: value for name, value in given.items() if value != defaults[name]}
+        return registry.render(self.name, changed, [str(method) for method in self.wrapped])
 
     @final
     def __call__(
@@ -125,7 +148,7 @@ class NoiseMethod(ABC):
         final_image = _FinalImage(model, texts, source)
         rate = final_image.seconds_per_call(budget)
         step, final_cost = method.step_cost(model), model.sample_cost()
-        limit = int(min(method.horizon, _affordable(budget, step, final_cost, rate)))
+        limit = _affordable(budget, method.schedule(model), final_cost, rate)
         stopped: Literal["done", "budget"] = "done" if limit == method.horizon else "budget"
         running = method.planned(limit) if stopped == "budget" else method
         points: list[TracePoint] = []
@@ -147,7 +170,7 @@ class NoiseMethod(ABC):
                 spent = meter.cost
                 seconds, calls = spent.seconds - before.seconds, spent.calls - before.calls
                 slowest, rate = max(slowest, seconds), max(rate, seconds / calls if calls else 0.0)
-                best = _better(best, candidate)
+                best = better(best, candidate)
                 points.append(_point(len(points), spent, candidate, best))
                 bar.update()
                 if observe is not None:
@@ -193,18 +216,17 @@ class _FinalImage:
         return meter.cost.seconds / meter.cost.calls
 
 
-def _affordable(budget: Budget, step: Cost, final_cost: Cost, rate: float) -> float:
-    """How many candidates fit the budget beside the final image; infinite without a budget."""
-    limits: list[float] = [math.inf if budget.steps is None else budget.steps]
-    if step.calls > 0:
-        if budget.calls is not None:
-            limits.append((budget.calls - final_cost.calls) // step.calls)
-        if budget.seconds is not None:
-            limits.append((budget.seconds / rate - final_cost.calls) // step.calls)
-    return max(0.0, min(limits))
+def _affordable(budget: Budget, schedule: Iterable[Cost], final_cost: Cost, rate: float) -> int:
+    """How many of the first candidates fit the budget beside the final image; all of them without a budget."""
+    limits = [math.inf if budget.calls is None else budget.calls]
+    if budget.seconds is not None:
+        limits.append(budget.seconds / rate)
+    spent = accumulate((cost.calls for cost in schedule), initial=final_cost.calls)
+    fitting = sum(1 for _ in takewhile(lambda calls: calls <= min(limits), spent)) - 1
+    return int(max(0, fitting if budget.steps is None else min(fitting, budget.steps)))
 
 
-def _better(best: Candidate, new: Candidate) -> Candidate:
+def better(best: Candidate, new: Candidate) -> Candidate:
     """Per sample the candidate with the higher score; a NaN never wins, and a scored candidate beats an unscored one."""
     if new.score is None or best.score is None:
         return new
@@ -258,7 +280,7 @@ def load_method(method: str | NoiseMethod) -> NoiseMethod:
     """The method that a string such as "cosine(steps=20)" describes; a method passes through."""
     if isinstance(method, NoiseMethod):
         return method
-    name, given = registry.parse(method)
+    name, given, wrapped = registry.parse(method)
     cls = registry.load("method", name, registry.METHODS)
     check_names(name, cls, given)
-    return cls(**given)
+    return cls.around([load_method(inner) for inner in wrapped], given)

@@ -49,23 +49,31 @@ class ReportedRun(Protocol):
 def labels(methods: Sequence[str]) -> dict[str, str]:
     """A short name for each resolved method: its bare name, with only those settings that tell namesakes apart.
 
-    A method under a budget is written "method @ 10 calls", and keeps the budget in its short name.
+    A wrapper is named with the bare names of what it wraps, "best_of(reno)", and in full where namesakes wrap the same with
+    other settings. A method under a budget is written "method @ 10 calls", and keeps the budget in its short name.
     """
     parsed = {method: _parsed(method) for method in dict.fromkeys(methods)}
-    namesakes: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for name, settings, _ in parsed.values():
-        namesakes[name].append(settings)
+    namesakes: dict[str, list[registry.Expression]] = defaultdict(list)
+    for one, _ in parsed.values():
+        namesakes[_bare(one)].append(one)
     result = {}
-    for method, (name, settings, budget) in parsed.items():
-        others = namesakes[name]
-        telling = {k: v for k, v in settings.items() if any(o.get(k, o) != v for o in others)}
-        result[method] = registry.render(name, telling) + budget
+    for method, (one, budget) in parsed.items():
+        others = namesakes[_bare(one)]
+        telling = {k: v for k, v in one.settings.items() if any(o.settings.get(k, o) != v for o in others)}
+        alike = all(o.wrapped == one.wrapped for o in others)
+        wrapped = [registry.parse(inner).name for inner in one.wrapped] if alike else one.wrapped
+        result[method] = registry.render(one.name, telling, wrapped) + budget
     return result
 
 
-def _parsed(method: str) -> tuple[str, dict[str, Any], str]:
+def _bare(one: registry.Expression) -> str:
+    """The expression without settings, such as "then(npnet, reno)"."""
+    return registry.render(one.name, {}, [registry.parse(inner).name for inner in one.wrapped])
+
+
+def _parsed(method: str) -> tuple[registry.Expression, str]:
     text, at, limits = method.partition(" @ ")
     try:
-        return *registry.parse(text), at + limits
-    except BadValue:  # a wrapper around other methods is its own name
-        return method, {}, ""
+        return registry.parse(text), at + limits
+    except BadValue:  # a method of somebody else's making is its own name
+        return registry.Expression(method, {}), ""
