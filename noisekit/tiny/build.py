@@ -7,7 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from noisekit.errors import BadValue
-from noisekit.tiny import aesthetic, clip, data, denoiser, pictures, turbo, vae
+from noisekit.tiny import (
+    aesthetic,
+    clip,
+    data,
+    denoiser,
+    hps,
+    image_reward,
+    mps,
+    pick_score,
+    pictures,
+    turbo,
+    vae,
+)
 from noisekit.tiny.recipe import Recipe
 
 
@@ -24,6 +36,10 @@ STAGES: dict[str, Callable[[Path, Path, Recipe], None]] = {
     "pictures": pictures.build,
     "clip": clip.build,
     "aesthetic": aesthetic.build,
+    "hps": hps.build,
+    "pick_score": pick_score.build,
+    "image_reward": image_reward.build,
+    "mps": mps.build,
 }
 
 

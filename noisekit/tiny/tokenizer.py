@@ -17,14 +17,18 @@ VOCABULARY = SPECIAL + WORDS
 PAD, BOS, EOS = 0, 2, 3
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-cases, splits into words and punctuation, adds <bos> and <eos>; unknown words become <unk>."""
-    model = models.WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="<unk>")
+def tokenizer(vocabulary: Sequence[str] = VOCABULARY, length: int = LENGTH) -> PreTrainedTokenizerFast:
+    """Lower-cases, splits into words and punctuation, adds <bos> and <eos>; unknown words become <unk>.
+
+    vocabulary: all tokens in the order of their ids, with <pad> first. length: tokens of the longest text.
+    """
+    model = models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
     plain = Tokenizer(model)
     plain.normalizer = normalizers.Lowercase()
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
     plain.post_processor = processors.TemplateProcessing(
-        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
+        single="<bos> $A <eos>",
+        special_tokens=[(token, vocabulary.index(token)) for token in ("<bos>", "<eos>")],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=plain,
@@ -32,11 +36,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
         unk_token="<unk>",
         bos_token="<bos>",
         eos_token="<eos>",
-        model_max_length=LENGTH,
+        model_max_length=length,
     )
 
 
 def encode(tokens: PreTrainedTokenizerFast, captions: Sequence[str]) -> torch.Tensor:
-    """Token ids (n, LENGTH), padded and truncated."""
+    """Token ids (n, L) for the tokenizer's length L, padded and truncated."""
     batch = tokens(list(captions), padding="max_length", truncation=True, return_tensors="pt")
     return batch.input_ids

@@ -1,16 +1,17 @@
-"""The configurations that both tiny reward models share, and their image preprocessing.
+"""The configurations that the tiny reward models share, and their image preprocessing.
 
 Images of 32×32 in patches of 4×4; the fields are those of the published CLIP models, which read 224×224.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPVisionConfig
 
-from noisekit.tiny.tokenizer import BOS, EOS, LENGTH, PAD, VOCABULARY
+from noisekit.tiny.tokenizer import LENGTH, VOCABULARY
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -31,18 +32,18 @@ def vision(layers: int) -> CLIPVisionConfig:
     )
 
 
-def text(layers: int) -> CLIPTextConfig:
+def text(layers: int, vocabulary: Sequence[str] = VOCABULARY, length: int = LENGTH) -> CLIPTextConfig:
     return CLIPTextConfig(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(vocabulary),
         hidden_size=WIDTH,
         intermediate_size=3 * WIDTH,
         num_hidden_layers=layers,
         num_attention_heads=4,
-        max_position_embeddings=LENGTH,
+        max_position_embeddings=length,
         projection_dim=EMBEDDING,
-        pad_token_id=PAD,
-        bos_token_id=BOS,
-        eos_token_id=EOS,
+        pad_token_id=vocabulary.index("<pad>"),
+        bos_token_id=vocabulary.index("<bos>"),
+        eos_token_id=vocabulary.index("<eos>"),
         attn_implementation="eager",
     )
 

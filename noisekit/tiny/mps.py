@@ -1,0 +1,148 @@
+"""mps's tiny model: a CLIP whose image tokens ask the prompt's tokens, and a condition that says which of them count.
+
+For each pair one of four conditions is drawn, and annotators who look at nothing else judge it: with the share a of the
+prompt that an image shows and its quality q, they prefer image i with  σ(v_i − v_j),
+
+    overall              v = 10 a + 6 q
+    aesthetics, detail   v = 12 q
+    alignment            v = 14 a.
+
+Where alignment counts, a caption is also preferred to one with a word changed. The published network starts from a CLIP
+that knows images and captions; here the CLIP learns that at the same time, by the loss of `preferences.contrast`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import CLIPConfig
+
+from noisekit.rewards.mps import MPSNetwork
+from noisekit.tiny import rankings
+from noisekit.tiny.preferences import SCALE, agreement, batch, contrast, preference
+from noisekit.tiny.recipe import Recipe
+from noisekit.tiny.tokenizer import SPECIAL, encode, tokenizer
+from noisekit.tiny.towers import EMBEDDING, preprocess, save_preprocessing, text, vision
+from noisekit.tiny.train import fit
+from noisekit.tiny.workers import Crew, launch
+from noisekit.world.grammar import WORDS, near_misses, parse, words
+
+BATCH = 40
+RATE = 1e-3
+SEED = 23
+LENGTH = 48  # the longest condition has 46 tokens
+THRESHOLD = 0.01
+CROSS = {"layers": 2, "heads": 4, "head_width": 16, "expansion": 2}
+
+AESTHETICS = "light, color, clarity, tone, style, ambiance, artistry"
+DETAIL = "shape, face, hair, hands, limbs, structure, instance, texture"
+ALIGNMENT = "quantity, attributes, position, number, location, word, things"
+OVERALL = f"{AESTHETICS}, {DETAIL}, {ALIGNMENT}."
+#: Each condition, and what its annotators see in images: factors of alignment and of quality, in logits.
+CONDITIONS = {
+    OVERALL: (10.0, 6.0),
+    f"{AESTHETICS}.": (0.0, 12.0),
+    f"{DETAIL}.": (0.0, 12.0),
+    f"{ALIGNMENT}.": (14.0, 0.0),
+}
+VOCABULARY = (*SPECIAL, *WORDS, *sorted(set(words(OVERALL)) - set(WORDS)))
+
+
+def network() -> MPSNetwork:
+    """An untrained network."""
+    clip = CLIPConfig(
+        text_config=text(2, VOCABULARY, LENGTH).to_dict(),
+        vision_config=vision(3).to_dict(),
+        projection_dim=EMBEDDING,
+    )
+    return MPSNetwork(clip.to_dict(), CROSS, THRESHOLD)
+
+
+def build(work: Path, out: Path, recipe: Recipe) -> None:
+    """Trains the network and writes it to OUT/mps."""
+    if not (out / "mps" / "config.json").exists():
+        rankings.gather(work / "mps.npz", work, out, recipe, k=2, seed=SEED, part=2)
+        launch(_train, recipe.workers, work, out, recipe)
+
+
+def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
+    torch.manual_seed(recipe.seed + SEED)
+    model, tokens = network(), tokenizer(VOCABULARY, LENGTH)
+    model.train()
+    pairs = rankings.load(work / "mps.npz")
+    conditions, factors = encode(tokens, list(CONDITIONS)), torch.tensor(list(CONDITIONS.values()))
+
+    def loss(generator: torch.Generator) -> tuple[Tensor, float]:
+        seen = batch(pairs, BATCH, generator)
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        asked = torch.randint(len(CONDITIONS), (BATCH,), generator=generator)
+        # One image of each pair whose caption is known, with that caption and a near miss.
+        member = torch.randint(2, (BATCH,), generator=generator)
+        own = seen.caption[torch.arange(BATCH), member]
+        row = torch.nonzero(own >= 0)[:, 0]
+        own, member = own[row], member[row]
+        misses = [str(rng.choice(near_misses(parse(seen.texts[place])))) for place in own]
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            ends, T = model.text(encode(tokens, seen.texts + misses))
+            _, K = model.text(conditions)
+            output = model.clip.vision_model(pixel_values=preprocess(seen.images.flatten(0, 1)))
+            image = model.clip.visual_projection(output.last_hidden_state).unflatten(0, (BATCH, 2))
+            pooled = model.clip.visual_projection(output.pooler_output)
+
+            def score(patches: Tensor, texts: Tensor, condition: Tensor) -> Tensor:
+                mask = model.mask(T[texts].detach(), K[condition].detach())
+                v = model.cross(patches, T[texts], mask)[:, 0]
+                return F.cosine_similarity(ends[texts].float(), v.float(), dim=-1)
+
+            two = asked.repeat_interleave(2)
+            cosine = score(image.flatten(0, 1), seen.prompt.repeat_interleave(2), two).view(BATCH, 2)
+            texts = torch.stack([own, len(seen.texts) + torch.arange(len(own))], 1)
+            picked = image[row, member].repeat_interleave(2, 0)
+            overall = torch.where(torch.rand(len(own), generator=generator) < 0.5, 0, len(CONDITIONS) - 1)
+            told = score(picked, texts.flatten(), overall.repeat_interleave(2)).view(-1, 2)
+        scale = model.clip.logit_scale.exp().clamp(max=SCALE)
+        wanted = factors[asked, :1] * seen.alignment + factors[asked, 1:] * seen.quality
+        u = F.normalize(pooled.float(), dim=-1).unflatten(0, (BATCH, 2))
+        w = F.normalize(ends[: len(seen.texts)].float(), dim=-1)
+        value = preference(scale * cosine, wanted) + contrast(seen, u, w, scale)
+        value = value + preference(scale * told, torch.tensor([[20.0, 0.0]]).expand_as(told))
+        return value, agreement(cosine, wanted)
+
+    fit(
+        crew,
+        list(model.parameters()),
+        loss,
+        steps=recipe.mps_samples // (BATCH * crew.size),
+        rate=RATE,
+        seed=recipe.seed + SEED,
+        state=work / "mps.pt",
+        title="mps",
+        decay=0.8,
+    )
+    if crew.leads:
+        save(model, out / "mps")
+    crew.wait()
+
+
+def save(model: MPSNetwork, folder: Path) -> None:
+    """Writes config.json, model.safetensors, the tokenizer's files and preprocessor_config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        model.clip.logit_scale.clamp_(max=torch.tensor(SCALE).log())
+    save_file(
+        {name: value.half().contiguous() for name, value in model.state_dict().items()},
+        folder / "model.safetensors",
+    )
+    tokenizer(VOCABULARY, LENGTH).save_pretrained(folder)
+    save_preprocessing(folder)
+    clip = model.clip.config.to_dict()
+    clip.pop("_name_or_path", None)
+    config = {"clip": clip, "cross": CROSS, "condition": OVERALL, "threshold": THRESHOLD}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

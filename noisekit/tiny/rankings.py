@@ -1,0 +1,232 @@
+"""What the preference models learn from: for one prompt several images, how much of the prompt each shows, and how
+good each looks.
+
+Drawn rankings know both by construction. Their members share the layout, and differ either in words, each member one
+more word away from the prompt, or in quality. Rankings of the generator's pictures put pictures made for a prompt next
+to pictures made for prompts that differ from it in one word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from scipy import ndimage
+
+from noisekit.tiny.data import as_input
+from noisekit.tiny.pictures import SHARD, Pictures, load_generated
+from noisekit.tiny.recipe import Recipe
+from noisekit.tiny.sampling import decode, pipeline
+from noisekit.world.check import Reading, judge, read
+from noisekit.world.grammar import Scene, near_misses, parse, sample_scene, words
+from noisekit.world.render import draw
+
+STEP = 0.2  # the least distance in quality of two members that differ in quality
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """n prompts with k images each.
+
+    images (n, k, 3, 32, 32) uint8; prompts (n,); captions (n, k), true of the image or "" where none is known;
+    alignment (n, k), the share of what the prompt asks for that the image shows; quality (n, k) in [0, 1].
+    """
+
+    images: np.ndarray
+    prompts: np.ndarray
+    captions: np.ndarray
+    alignment: np.ndarray
+    quality: np.ndarray
+
+
+def join(parts: Sequence[Rankings]) -> Rankings:
+    """All rankings of several sources."""
+    return Rankings(*(np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])))
+
+
+def load(path: Path) -> Rankings:
+    """The rankings in a file."""
+    with np.load(path) as saved:
+        return Rankings(**{name: saved[name] for name in saved.files})
+
+
+def gather(path: Path, work: Path, out: Path, recipe: Recipe, *, k: int, seed: int, part: int | None) -> None:
+    """Writes rankings of k with `recipe.ranked` images to a file, a third from each source; a file that is there is kept.
+
+    Sources: drawn scenes, others through the autoencoder, and the generator's pictures: those of part 0, 1 or 2 (see
+    `third`), with the checker's verdicts; or, with part None, all of them without.
+    """
+    if path.exists():
+        return
+    rng = np.random.default_rng([recipe.seed, seed])
+    n = recipe.ranked // (3 * k)
+    pictures = load_generated(work) if part is None else third(load_generated(work), part)
+    rankings = join(
+        [
+            drawn(n, k, rng),
+            through(pipeline(str(out / "tiny")).vae, drawn(n, k, rng), rng),
+            generated(pictures, n, k, rng, checked=part is not None),
+        ]
+    )
+    fresh = path.with_suffix(".new.npz")
+    np.savez(fresh, **vars(rankings))
+    fresh.replace(path)
+
+
+def drawn(n: int, k: int, rng: np.random.Generator) -> Rankings:
+    """Fresh scenes, all things allowed: half the rankings differ in words, half in quality."""
+    images = np.empty((n, k, 3, 32, 32), np.uint8)
+    captions = []
+    alignment, quality = np.ones((n, k), np.float32), np.empty((n, k), np.float32)
+    for i in range(n):
+        scenes = [sample_scene(rng, unseen=None)]
+        spoiled = i % 4 == 3  # in its pixels, instead of in the drawing
+        if i % 2 == 0:
+            while len(scenes) < k:
+                scenes.append(parse(str(rng.choice(near_misses(scenes[-1])))))
+            alignment[i] = [shared_words(scenes[0].caption, scene.caption) for scene in scenes]
+            quality[i] = rng.uniform(0.5, 1) if rng.random() < 0.5 else 1.0
+        else:
+            scenes *= k
+            gaps = rng.dirichlet(np.ones(k + 1))[1:-1] * (1 - (k - 1) * STEP)  # spacings of sorted uniforms
+            top = 1.0 if rng.random() < 0.5 else 1 - rng.random() * (1 - (k - 1) * STEP - gaps.sum())
+            quality[i] = top - np.cumsum([0, *(gaps + STEP)])
+        key = int(rng.integers(2**62))
+        for j, scene in enumerate(scenes):
+            same = np.random.default_rng(key)
+            image = draw([scene], same, 1.0 if spoiled else float(quality[i, j]))[0]
+            images[i, j] = (255 * (spoil(image, 1 - quality[i, j], same) if spoiled else image)).round()
+        captions.append([scene.caption for scene in scenes])
+    named = np.array(captions)
+    return Rankings(images, named[:, 0], named, alignment, quality)
+
+
+def shared_words(prompt: str, caption: str) -> float:
+    """The share of a prompt's words of meaning that another caption of as many words has at their places."""
+    pairs = list(zip(words(prompt), words(caption), strict=True))
+    meaning = [a == b for a, b in pairs if a not in {"a", "and", ",", "on", "background", "to", "the", "of"}]
+    return sum(meaning) / len(meaning)
+
+
+def spoil(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """An image (3, 32, 32) in [0, 1] with blur and noise that grow with an amount in [0, 1]."""
+    width, strength = 1.2 * amount * rng.uniform(0.3, 1), 0.12 * amount * rng.uniform(0.3, 1)
+    blurred = ndimage.gaussian_filter(image, (0, width, width), mode="nearest")
+    return np.clip(blurred + strength * rng.standard_normal(image.shape), 0, 1)
+
+
+@torch.no_grad()
+def through(vae: AutoencoderKL, rankings: Rankings, rng: np.random.Generator) -> Rankings:
+    """The same rankings through the autoencoder, a generator's view of them.
+
+    In half of them the members are mixed in latent space, the first with up to 0.3 of the second, the others with up to
+    0.5 of the first: half-way things, as a generator makes them, whose order is still known but no longer their
+    caption. All latents get a little noise.
+    """
+    n, k = rankings.alignment.shape
+    images = as_input(rankings.images.reshape(n * k, 3, 32, 32))
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = torch.cat([vae.encode(part).latent_dist.mean.float() for part in images.split(128)])
+    z = latents.view(n, k, 4, 8, 8).numpy()
+    amount = rng.uniform(0, [0.3] + [0.5] * (k - 1), (n, k)).astype(np.float32)
+    amount *= (rng.random((n, 1)) < 0.5).astype(np.float32)
+    partner = np.concatenate([z[:, 1:2], np.repeat(z[:, :1], k - 1, 1)], 1)
+    z = z + amount[:, :, None, None, None] * (partner - z)
+    z = z + 0.15 * rng.random((n, k, 1, 1, 1)) * rng.standard_normal(z.shape)
+    decoded = decode(vae, torch.from_numpy(z).float().view(n * k, 4, 8, 8)).view(n, k, 3, 32, 32)
+
+    def mixed(values: np.ndarray) -> np.ndarray:
+        other = np.concatenate([values[:, 1:2], np.repeat(values[:, :1], k - 1, 1)], 1)
+        return values + amount * (other - values)
+
+    return Rankings(
+        (decoded.numpy() * 255).round().astype(np.uint8),
+        rankings.prompts,
+        np.where(amount > 0.1, "", rankings.captions),
+        mixed(rankings.alignment),
+        mixed(rankings.quality),
+    )
+
+
+def third(pictures: Pictures, remainder: int) -> Pictures:
+    """Every third shard, so that three models can learn from different pictures."""
+    chosen = np.flatnonzero(np.arange(len(pictures.images)) // SHARD % 3 == remainder)
+    return Pictures(
+        pictures.images[chosen],
+        [pictures.captions[i] for i in chosen],
+        [pictures.prompts[i] for i in chosen],
+        pictures.quality[chosen],
+    )
+
+
+def generated(pictures: Pictures, n: int, k: int, rng: np.random.Generator, *, checked: bool) -> Rankings:
+    """Rankings of the generator's pictures; each other member was made for a prompt one word away.
+
+    checked: alignment, quality and captions are the checker's. Without, no verdict is read: a picture is taken to show
+    what it was made for, and all to look alike.
+    """
+    places: dict[str, list[int]] = {}
+    for i, prompt in enumerate(pictures.prompts):
+        places.setdefault(prompt, []).append(i)
+    prompts = list(places)
+    members, chosen = np.empty((n, k), int), []
+    while len(chosen) < n:
+        prompt = prompts[rng.integers(len(prompts))]
+        own = list(rng.permutation(places[prompt]))
+        others = [i for miss in near_misses(parse(prompt)) for i in places.get(miss, ())]
+        alike = own[1:] if checked else []
+        if len(alike) + len(others) < k - 1:
+            continue
+        rest = [*rng.permutation(others)][: k - 1]
+        for place in range(k - 1):
+            if alike and (place >= len(rest) or rng.random() < 0.7):
+                rest[place : place + 1] = [alike.pop()]
+        members[len(chosen)] = [own[0], *rest]
+        chosen.append(prompt)
+    flat = members.ravel()
+    asked = np.repeat(chosen, k)
+    if checked:
+        readings = {i: read(pictures.images[i] / np.float32(255)) for i in np.unique(flat)}
+        captions = np.array(pictures.captions)[flat]
+        shown = [alignment(readings[i], parse(prompt)) for i, prompt in zip(flat, asked, strict=True)]
+        quality = pictures.quality[flat]
+    else:
+        captions = np.array(pictures.prompts)[flat]
+        shown = [shared_words(a, b) for a, b in zip(asked, captions, strict=True)]
+        quality = np.ones(n * k)
+    return Rankings(
+        pictures.images[flat].reshape(n, k, 3, 32, 32),
+        np.array(chosen),
+        captions.reshape(n, k),
+        np.array(shown, np.float32).reshape(n, k),
+        quality.astype(np.float32).reshape(n, k),
+    )
+
+
+def alignment(reading: Reading, scene: Scene) -> float:
+    """The share of what a scene asks for that an image shows, in [0, 1]; 1 exactly where the scene is fulfilled.
+
+    A thing counts two, one of them where only its colour or only its shape is there; relation and background count one
+    each. What is there too many counts like what is missing.
+    """
+    wanted, found = list(scene.objects), [(o.colour, o.shape) for o in reading.objects]
+    for thing in list(wanted):
+        if thing in found:
+            wanted.remove(thing)
+            found.remove(thing)
+    met = 2.0 * (len(scene.objects) - len(wanted))
+    for colour, shape in wanted:
+        half = next((f for f in found if f[0] == colour or f[1] == shape), None)
+        if half is not None:
+            found.remove(half)
+            met += 1
+    asked = 2.0 * max(len(scene.objects), len(reading.objects))
+    verdict = judge(reading, scene)
+    for demand in (verdict.relation, verdict.background):
+        asked += demand is not None
+        met += demand is True
+    return met / asked
