@@ -71,8 +71,8 @@ def ranks(frame: pd.DataFrame, metrics: Sequence[str], shared: bool = False) -> 
     if len(prompts) < 2:
         return None
     table = table.reindex(columns=pd.MultiIndex.from_product([scored, methods]))
-    cells = table.reindex(pd.MultiIndex.from_product([prompts, seeds])).to_numpy(float)
-    cells = cells.reshape(len(prompts), len(seeds), -1)
+    grid = table.reindex(pd.MultiIndex.from_product([prompts, seeds])).to_numpy(float)
+    cells = grid.reshape(len(prompts), len(seeds), -1)
     shape = (-1, len(scored), len(methods))
     means = np.nanmean(cells, axis=1).mean(axis=0)
     drawn = _drawn_means(cells, shared)
