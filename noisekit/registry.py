@@ -23,6 +23,10 @@ METHODS: Mapping[str, str] = {
     "reno": "noisekit.methods.reno:ReNO",
     "inversion": "noisekit.methods.inversion:Inversion",
     "repaint": "noisekit.methods.repaint:Repaint",
+    "best_of": "noisekit.methods.best_of:BestOf",
+    "random_search": "noisekit.methods.random_search:RandomSearch",
+    "zero_order": "noisekit.methods.zero_order:ZeroOrder",
+    "then": "noisekit.methods.then:Then",
 }
 
 REWARDS: Mapping[str, str] = {

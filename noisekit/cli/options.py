@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisekit.errors import BadValue
+from noisekit.registry import DEFAULT_METRICS
 
 if TYPE_CHECKING:
     from noisekit.types import Budget
@@ -20,7 +21,7 @@ Guidance = Annotated[float | None, typer.Option(help="Guidance scale, instead of
 Scheduler = Annotated[str | None, typer.Option(help="A diffusers scheduler class, such as DDIMScheduler.")]
 Metrics = Annotated[str, typer.Option(help="Metrics, separated by commas; see `noisekit list rewards`.")]
 
-ALL_METRICS = "clip_score,aesthetic,truth"
+ALL_METRICS = ",".join(DEFAULT_METRICS)
 
 
 def budget(seconds: float | None, calls: float | None, candidates: int | None) -> Budget:

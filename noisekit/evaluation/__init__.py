@@ -1,5 +1,6 @@
 """Evaluation: images to scores, and scores to statements about which differences are real."""
 
-from noisekit.evaluation.evaluator import DEFAULT_METRICS, Evaluator
+from noisekit.evaluation.evaluator import Evaluator
+from noisekit.evaluation.metric import MetricInfo
 
-__all__ = ["DEFAULT_METRICS", "Evaluator"]
+__all__ = ["Evaluator", "MetricInfo"]

@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from noisekit.errors import BadValue, unknown
+from noisekit.evaluation.metric import MetricInfo
 from noisekit.evaluation.truth import Truth
-from noisekit.registry import REWARDS
+from noisekit.registry import DEFAULT_METRICS, REWARDS
 from noisekit.rewards import Reward, Weights, load_reward
 
 if TYPE_CHECKING:
@@ -19,30 +20,27 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-DEFAULT_METRICS = ("clip_score", "aesthetic", "truth")
-
 
 class Metric(Protocol):
-    """What the evaluator asks of a metric. Higher is better; scores that differ by at most `tie` are equal."""
+    """What the evaluator asks of a metric. The first of its columns is its score, higher being better."""
 
-    name: str
+    info: MetricInfo
     columns: tuple[str, ...]
-    tie: float
     identity: Mapping[str, Any]
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, list[float]]: ...
 
 
 class JudgedReward:
-    """A reward as a metric: its 8-bit path, one column."""
+    """A reward as a metric: its 8-bit path, one column, which is `<name>_score` where the reward is pairwise."""
 
     def __init__(self, reward: Reward) -> None:
-        self.reward, self.name, self.tie = reward, reward.name, reward.tie
-        self.columns: tuple[str, ...] = (reward.name,)
+        self.reward, self.info = reward, MetricInfo.of(reward)
+        self.columns: tuple[str, ...] = (self.info.raw,)
         self.identity: Mapping[str, Any] = reward.identity
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, list[float]]:
-        return {self.name: self.reward.judge(images, prompts).tolist()}
+        return {self.info.raw: self.reward.judge(images, prompts).tolist()}
 
 
 class Evaluator:

@@ -62,6 +62,18 @@ def breakdown(frame: pd.DataFrame, metric: str, by: str) -> pd.DataFrame:
     return groups.agg(["size", "mean"]).set_axis(["n_images", metric], axis=1).reset_index()
 
 
+def correlations(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Rank correlation of each pair of columns over the images of a frame, −1 … 1, within prompts.
+
+    Spearman's ρ of the scores less their mean over the images of the same model and prompt: prompts differ in level on
+    every metric for reasons of its own, and methods are compared on one prompt. NaN where either is constant or unknown.
+    """
+    scores = frame[list(columns)].astype(float)
+    centred = scores - scores.groupby([frame["model"], frame["prompt"]]).transform("mean")
+    # Means leave rounding behind, which would break ties, of truth above all.
+    return centred.round(9).corr(method="spearman")
+
+
 def prompt_mean(frame: pd.DataFrame, metric: str) -> float:
     """Mean over prompts of the mean over seeds."""
     return float(frame.groupby("prompt")[metric].mean().mean())

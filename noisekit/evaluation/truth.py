@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from noisekit.evaluation.metric import MetricInfo
 from noisekit.world import parse
 from noisekit.world.check import check
 
@@ -22,11 +23,19 @@ SKILLS = ("colour", "shape", "count", "relation")
 class Truth:
     """The checker as a metric; a tie is equality."""
 
-    name = "truth"
-    columns: tuple[str, ...] = ("truth", *(f"truth_{skill}" for skill in SKILLS))
-    tie: float = 0.0
     #: Raise it whenever the checker would judge an image otherwise.
-    identity: Mapping[str, Any] = {"reward": "truth", "version": 1}
+    version = 1
+    columns: tuple[str, ...] = ("truth", *(f"truth_{skill}" for skill in SKILLS))
+    identity: Mapping[str, Any] = {"reward": "truth", "version": version}
+    info = MetricInfo(
+        name="truth",
+        version=f"prompt fulfilled, checker {version}",
+        weights="",
+        family="checker",
+        low=0.0,
+        high=1.0,
+        tie=0.0,
+    )
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, list[float]]:
         rows = [self._row(image, prompt) for image, prompt in zip(images, prompts, strict=True)]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from tqdm.auto import tqdm
 
 from noisekit import registry
+from noisekit.evaluation.noise_statistics import NoiseStatistics, noise_statistics
 from noisekit.experiment.cells import Batch, batches
 from noisekit.experiment.identity import digest, generation_id, setting_id
 from noisekit.experiment.scorer import Scorer, Watch
@@ -36,10 +37,10 @@ class Job:
     def run(
         self, scorer: Scorer, suite: PromptSuite, seeds: Sequence[int], size: int | None, progress: bool
     ) -> None:
-        """Generate the cells that the store lacks, storing each batch as it is done, then score all cells."""
+        """Generate the cells that the store lacks, storing and scoring each batch as it is done; score the others."""
         wanted = {generation_id(self.setting, p.text, seed): (p.id, seed) for p in suite for seed in seeds}
         kept = {row["id"]: row for row in scorer.store.lines("rows") if row["id"] in wanted}
-        rows = [row for row in kept.values() if (scorer.store.folder / row["image"]).is_file()]
+        rows = [row for row in kept.values() if scorer.store.has(row["image"])]
         scorer.score(rows)
         done = {wanted[row["id"]] for row in rows}
         missing = list(batches(suite.prompts, seeds, done, size or self.model.card.batch))
@@ -71,17 +72,21 @@ class Job:
             progress=progress,
             observe=watch,
         )
-        rows = [self._row(store, result, i, prompt, seed) for i, (prompt, seed) in enumerate(samples)]
+        statistics = noise_statistics(result.noise, result.initial)
+        rows = [self._row(store, result, statistics, i, *sample) for i, sample in enumerate(samples)]
         traces: list[Row] = [{"id": row["id"], "points": []} for row in rows]
         for point in result.trace.rows():
             sample, step = int(point["sample"]), int(point["step"])
             own = {name: value for name, value in point.items() if name != "sample"}
             traces[sample]["points"].append(own | watch.scores_of(step, sample))
         store.append("traces", [trace for trace in traces if trace["points"]])
+        store.append("noises", [_noise(row["id"], result, statistics, i) for i, row in enumerate(rows)])
         store.append("rows", rows)
         return rows
 
-    def _row(self, store: Store, result: NoiseResult, i: int, prompt: Prompt, seed: int) -> Row:
+    def _row(
+        self, store: Store, result: NoiseResult, noises: NoiseStatistics, i: int, prompt: Prompt, seed: int
+    ) -> Row:
         about = {**self.labels, "prompt": prompt.text, "seed": seed}
         key = generation_id(self.setting, prompt.text, seed)
         how = {"identity": self.identity, "budget": asdict(self.budget), "noise": self.convention}
@@ -103,9 +108,18 @@ class Job:
             "seconds": result.cost.seconds,
             "batch": len(result.seeds),
             "stopped": result.stopped,
-            "noise_norm": result.noise[i].norm().item(),
+            "noise_norm": noises.norm[i].item(),
             "noise_cosine": cosine(result.noise[i : i + 1], result.initial[i : i + 1]).item(),
+            "noise_distance": noises.distance[i].item(),
+            "noise_kurtosis": noises.kurtosis[i].item(),
         }
+
+
+def _noise(generation: str, result: NoiseResult, statistics: NoiseStatistics, i: int) -> Row:
+    """The figures of one noise that are lists, to six digits."""
+    lists = ("found", "initial", "cross", "similarity")
+    short = {name: [float(f"{x:.6g}") for x in getattr(statistics, name)[i].tolist()] for name in lists}
+    return {"id": generation, "shape": list(result.noise.shape[1:]), **short}
 
 
 def model_label(model: Model) -> str:

@@ -15,14 +15,17 @@ import numpy as np
 import pandas as pd
 
 from noisekit.errors import BadValue
-from noisekit.evaluation.statistics import summary
+from noisekit.evaluation import diversity
+from noisekit.evaluation.metric import MetricInfo, preference
+from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
+from noisekit.evaluation.statistics import STANDARD, correlations, summary
 from noisekit.experiment.store import Row, Store
 from noisekit.types import COUNTED
 
 #: Columns of `Run.frame`: before the metrics, and two groups after them.
 ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "seed", "image"]
 SPENT = ["calls", *(f"calls_{network}" for network in COUNTED), "seconds"]
-FOUND = ["stopped", "noise_norm", "noise_cosine"]
+FOUND = ["stopped", "noise_norm", "noise_cosine", "noise_distance", "noise_kurtosis"]
 #: Columns that every trace has.
 TRACED = ["model", "method", "prompt", "seed", "step", "calls", "seconds", "score", "best"]
 
@@ -38,6 +41,9 @@ class Run:
         scores = _newest(store.lines("scores"), lambda row: row["metric"], lambda row: row["metric_id"])
         self._scores = [row for row in scores if row["id"] in self._rows]
         self._traces = {row["id"]: row["points"] for row in store.lines("traces") if row["id"] in self._rows}
+        self._noises = {row["id"]: row for row in store.lines("noises") if row["id"] in self._rows}
+        self._metrics = {row["metric_id"]: MetricInfo.read(row) for row in store.lines("metrics")}
+        self._diversity = self._measured(store.lines("diversity"))
 
     def __len__(self) -> int:
         """The number of images."""
@@ -54,15 +60,17 @@ class Run:
         return list(dict.fromkeys(row["metric"] for row in self._scores))
 
     @cached_property
-    def ties(self) -> Mapping[str, float]:
-        """For each metric the largest difference that is a tie."""
-        return {row["metric"]: row["tie"] for row in self._scores}
+    def metric_info(self) -> Mapping[str, MetricInfo]:
+        """What each metric is: definition, weights, backbone, range, direction and tie, in the order of `metrics`."""
+        last = {row["metric"]: row for row in self._scores}
+        return {name: self._metrics.get(row["metric_id"]) or _unrecorded(row) for name, row in last.items()}
 
     def frame(self) -> pd.DataFrame:
         """One row an image: what it is of, one column a metric (NaN where not scored), calls and seconds.
 
-        `image` is the path relative to the run's folder; `noise_norm` and `noise_cosine` compare the noise found with
-        the initial one.
+        A pairwise metric's column is the preference over the standard image, and its score is in <metric>_score. `image`
+        is the path relative to the run's folder; `noise_norm`, `_kurtosis` (excess), and `_cosine` and `_distance` to the
+        initial noise are those of the noise found.
         """
         return self._frame.copy()
 
@@ -75,28 +83,83 @@ class Run:
         names = [*ABOUT, *columns, *SPENT, *FOUND]
         table = pd.DataFrame([row | scores.get(key, {}) for key, row in self._rows.items()], columns=names)
         table[[*columns, *SPENT, *FOUND[1:]]] = table[[*columns, *SPENT, *FOUND[1:]]].astype(float)
+        for info in self._pairwise:
+            over_standard = preference(table[info.raw], _of_standard(table, table, info.raw))
+            table.insert(table.columns.get_loc(info.raw), info.name, over_standard)  # type: ignore[arg-type]
         first_seen = [pd.factorize(table[name])[0] for name in ("model", "method", "prompt")]
         return table.iloc[np.lexsort([table["seed"].to_numpy(), *reversed(first_seen)])].reset_index(
             drop=True
         )
 
+    @property
+    def _pairwise(self) -> list[MetricInfo]:
+        return [info for info in self.metric_info.values() if info.pairwise]
+
     def traces(self) -> pd.DataFrame:
         """One row per (image, candidate) of the search: the cost so far, the score, the best score so far.
 
-        Beside `TRACED` stand the method's own figures, and metric_<name> of the best image so far: at some candidates
-        of methods that decode images on the way, NaN elsewhere.
+        Beside `TRACED` stand the method's own figures, and metric_<name> of the best image so far, as in `frame`: at some
+        candidates of methods that decode images on the way, NaN elsewhere.
         """
+        return self._traced.copy()
+
+    @cached_property
+    def _traced(self) -> pd.DataFrame:
         heads = {key: {name: row[name] for name in TRACED[:4]} for key, row in self._rows.items()}
         points = [heads[key] | point for key, trace in self._traces.items() for point in trace]
-        return pd.DataFrame(points) if points else pd.DataFrame(columns=TRACED)
+        table = pd.DataFrame(points) if points else pd.DataFrame(columns=TRACED)
+        for info in self._pairwise:
+            if f"metric_{info.raw}" in table:
+                standard = _of_standard(self._frame, table, info.raw)
+                table[f"metric_{info.name}"] = preference(table[f"metric_{info.raw}"], standard)
+        return table
 
     def summary(self) -> pd.DataFrame:
         """One row per (model, method): means, paired differences with intervals, wins, cost; see `statistics.summary`."""
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         if not self._rows:
             raise BadValue(
                 f"run {str(self.folder)!r} holds no images yet; run `noisekit compare` on it first"
             )
-        return summary(self._frame, self.metrics, self.ties, self.shared)
+        ties = {name: info.tie for name, info in self.metric_info.items()}
+        return summary(self._frame, self.metrics, ties, self.shared)
+
+    def correlations(self) -> pd.DataFrame:
+        """Rank correlation of the metrics over all images, within prompts; pairwise ones by their score.
+
+        See `statistics.correlations`. Index and columns are the metrics.
+        """
+        raw = {info.raw: name for name, info in self.metric_info.items()}
+        return correlations(self._frame, list(raw)).rename(index=raw, columns=raw)
+
+    def diversity(self) -> pd.DataFrame:
+        """One row per (model, method, prompt) with two seeds or more: how far its images are apart, 0 … 2.
+
+        Columns: model, method, prompt, seeds (how many), diversity, difference (to standard on the same seeds); see
+        `evaluation.diversity`. Empty where it was not measured.
+        """
+        return self._diversity.copy()
+
+    def diversity_summary(self) -> pd.DataFrame:
+        """One row per (model, method): n_prompts, seeds, diversity, diversity_difference, _low, _high (95 %)."""
+        return diversity.summary(self._diversity)
+
+    def _measured(self, lines: Iterable[Row]) -> pd.DataFrame:
+        """The newest measurement of each setting and prompt, by the newest embedding."""
+        about = {(row["setting"], row["prompt_id"]): row for row in self._rows.values()}
+        newest = _newest(lines, lambda row: "embedding", lambda row: row["embedding_id"])
+        last = {(row["setting"], row["prompt_id"]): row for row in newest}
+        return diversity.diversity(about[key] | row for key, row in last.items() if key in about)
+
+    def noise_analysis(self) -> NoiseAnalysis:
+        """Spectrum and coherence over frequency, and singular vectors' similarity, per (model, method).
+
+        Of the images whose noises were recorded, which stores written before that lack.
+        """
+        return noise_analysis(self._rows[key] | row for key, row in self._noises.items())
 
     def optimised(self, method: str) -> frozenset[str]:
         """The metrics that a method maximised; they are no evidence for it."""
@@ -125,6 +188,20 @@ class Run:
 def load_run(folder: str | Path) -> Run:
     """The run in a folder; raises `BadValue` where there is none."""
     return Run(Store.read(folder))
+
+
+def _unrecorded(score: Row) -> MetricInfo:
+    """What is known of a metric in a store that was written before metrics were recorded: its name and its tie."""
+    return MetricInfo(
+        name=score["metric"], version="", weights="", family="", low=np.nan, high=np.nan, tie=score["tie"]
+    )
+
+
+def _of_standard(frame: pd.DataFrame, table: pd.DataFrame, column: str) -> pd.Series:
+    """For each row of `table` the value of a frame's column on standard's image of the same model, prompt and seed."""
+    keys = ["model", "prompt", "seed"]
+    standard = frame.loc[frame["method"] == STANDARD].set_index(keys)[column]
+    return standard.reindex(pd.MultiIndex.from_frame(table[keys])).set_axis(table.index)
 
 
 def _newest(

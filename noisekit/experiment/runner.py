@@ -3,6 +3,7 @@
     cells   = models × methods × prompts × seeds         standard is always one of the methods
     missing = cells − store                              generated in batches, stored after each
     scores  = cells × metrics − store                    of the stored 8-bit images
+    spread  = between the images of a prompt             wherever it has several seeds
 
 Everything that can be refused is refused before the first image; whatever stops a run later, finished images stay.
 """
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from noisekit.errors import BadValue
-from noisekit.evaluation import DEFAULT_METRICS, Evaluator
+from noisekit.evaluation import Evaluator
+from noisekit.evaluation.diversity import load_embedding
 from noisekit.evaluation.evaluator import checked_metrics
+from noisekit.experiment.diversity import DiversityMeter
 from noisekit.experiment.job import Job
 from noisekit.experiment.run import Run
 from noisekit.experiment.scorer import Scorer
@@ -26,7 +29,7 @@ from noisekit.methods.base import checked_seeds
 from noisekit.models import Model, load_model
 from noisekit.noise import Convention
 from noisekit.prompts import PromptSuite, load_prompts
-from noisekit.registry import shortened
+from noisekit.registry import DEFAULT_METRICS, shortened
 from noisekit.types import Budget
 
 
@@ -63,12 +66,15 @@ def compare(
     with Store.prepare(store, convention) as opened:
         loaded = [load_model(model, **(settings or {})) for model in _listed(models)]
         jobs = [Job(model, method, budget or Budget(), convention) for model in loaded for method in chosen]
-        scorer = Scorer(opened, Evaluator(names, device=loaded[0].device))
+        evaluator = Evaluator(names, device=loaded[0].device)
+        meter = DiversityMeter(opened, load_embedding(device=loaded[0].device), evaluator.batch)
+        scorer = Scorer(opened, evaluator)
         _warn_of_left_out(suite)
         for model in loaded:
             warn_of_unread(model, suite.texts)
         for job in _distinct(jobs):
             job.run(scorer, suite, numbers, batch, progress)
+            meter.measure(job.setting, {prompt.id for prompt in suite})
         return Run(opened)
 
 

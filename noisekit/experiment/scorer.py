@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from torch import Tensor
 
@@ -13,11 +14,14 @@ from noisekit.types import Candidate
 
 
 class Scorer:
-    """Scores stored images by the metrics of an evaluator, each once."""
+    """Scores stored images by the metrics of an evaluator, each once, and records what those metrics are."""
 
     def __init__(self, store: Store, evaluator: Evaluator) -> None:
         self.store, self.evaluator = store, evaluator
         self.done = {row["score_id"] for row in store.lines("scores")}
+        described = {row["metric_id"] for row in store.lines("metrics")}
+        facts = {digest(metric.identity): asdict(metric.info) for metric in evaluator.metrics.values()}
+        store.append("metrics", [{"metric_id": key} | facts[key] for key in facts if key not in described])
 
     def score(self, rows: Sequence[Row]) -> None:
         """Score the images of generation rows by the metrics that they lack."""
@@ -29,7 +33,7 @@ class Scorer:
                     continue
                 images = [self.store.image(row["image"]) for row in lacking]
                 values = self.evaluator.scores(images, [row["prompt"] for row in lacking], [name])
-                scored = {"metric": name, "metric_id": digest(metric.identity), "tie": metric.tie}
+                scored = {"metric": name, "metric_id": digest(metric.identity)}
                 new: list[Row] = []
                 for i, row in enumerate(lacking):
                     own = {column: column_values[i] for column, column_values in values.items()}
@@ -52,7 +56,9 @@ class Watch:
 
     def _of(self, images: Tensor) -> dict[str, list[float]]:
         scores = self.evaluator.scores(images, self.prompts)
-        return {f"metric_{name}": scores[name] for name in self.evaluator.metrics}
+        return {
+            f"metric_{metric.info.raw}": scores[metric.info.raw] for metric in self.evaluator.metrics.values()
+        }
 
     def scores_of(self, step: int, sample: int) -> dict[str, float]:
         return {name: values[sample] for name, values in self.scores.get(step, {}).items()}

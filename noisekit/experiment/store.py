@@ -2,7 +2,10 @@
 
     manifest.json              schema, versions, hardware, noise convention
     rows/<writer>.jsonl        one line a generated image
+    noises/<writer>.jsonl      one line a generated image: the noise it came from, against the initial one
     scores/<writer>.jsonl      one line a scored image and metric
+    metrics/<writer>.jsonl     one line a metric and its weights
+    diversity/<writer>.jsonl   one line a setting and prompt: distances between the images of its seeds
     traces/<writer>.jsonl      one line a search
     images/<generation>.png    8-bit images, their parameters inside
 
@@ -18,7 +21,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal, Self, get_args
 
 from torch import Tensor
 
@@ -27,7 +30,8 @@ from noisekit.experiment.manifest import SCHEMA, new_manifest
 from noisekit.experiment.png import read_image, write_png
 from noisekit.noise import Convention
 
-Kind = Literal["rows", "scores", "traces"]
+#: Stores begun by earlier versions lack some of these folders, and read as empty there.
+Kind = Literal["rows", "noises", "scores", "metrics", "diversity", "traces"]
 Row = dict[str, Any]
 
 
@@ -71,7 +75,7 @@ class Store:
                     )
                 text = json.dumps(new_manifest(convention), indent=2)
                 (path / "manifest.json").write_text(text + "\n", encoding="utf-8")
-            for part in ("rows", "scores", "traces", "images"):
+            for part in (*get_args(Kind), "images"):
                 (path / part).mkdir(exist_ok=True)
                 probe = path / part / f".{secrets.token_hex(4)}"
                 probe.touch()
@@ -117,6 +121,10 @@ class Store:
         name = f"images/{generation}.png"
         write_png(self.folder / name, image, parameters)
         return name
+
+    def has(self, image: str) -> bool:
+        """Whether the file of an image is there."""
+        return (self.folder / image).is_file()
 
     def image(self, name: str) -> Tensor:
         """The image (3, H, W) in [0, 1] as it was stored, in steps of 1/255."""

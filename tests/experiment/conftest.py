@@ -13,7 +13,7 @@ from noisekit import registry
 
 @pytest.fixture
 def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Registers the reward "brightness" and returns the folder of its weights."""
+    """Registers the reward "brightness" and returns the folder of its weights; the bundled embedding stays."""
     folder = tmp_path / "weights" / "brightness"
     folder.mkdir(parents=True)
     config = {
@@ -24,5 +24,6 @@ def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
     monkeypatch.setitem(registry.REWARDS, "brightness", "tests.experiment.toys:Brightness")  # type: ignore[arg-type]
+    (folder.parent / "clip_score").symlink_to(noisekit.rewards.BUNDLED / "clip_score")
     monkeypatch.setattr(noisekit.rewards, "BUNDLED", folder.parent)
     return folder

@@ -1,0 +1,108 @@
+"""What a metric is, as data that stands beside its numbers: definition, weights, backbone, range, direction and tie.
+
+A pairwise metric says how likely an image is preferred to another. Tables report it over the standard image of the same
+model, prompt and seed, so that 0.5 is standard itself, and two methods are compared as on any other metric:
+
+    preference = softmax(s, s_standard) = σ(s − s_standard)           0 … 1
+    tie        = σ(tie of s) − ½                                      as |s − s_standard| ≤ tie of s
+
+with s the raw score, which stands in a column of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from noisekit.rewards import Reward
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """name: of the metric and of its column. version: which definition of the score. weights: which set of them.
+
+    family: the backbone; metrics of one family are no independent witnesses. low, high: the range of the column. tie: the
+    largest difference that counts as none. NaN and "" where a store was written before these facts were kept.
+    """
+
+    name: str
+    version: str
+    weights: str
+    family: str
+    low: float
+    high: float
+    direction: str = "higher"
+    tie: float
+    pairwise: bool = False
+
+    @classmethod
+    def of(cls, reward: Reward) -> Self:
+        """The facts of a reward that serves as a metric."""
+        low, high, tie = *reward.bounds, reward.tie
+        if reward.pairwise:
+            low, high, tie = 0.0, 1.0, float(preference(tie, 0.0)) - 0.5
+        return cls(
+            name=reward.name,
+            version=reward.version,
+            weights=reward.weights,
+            family=reward.family,
+            low=low,
+            high=high,
+            tie=tie,
+            pairwise=reward.pairwise,
+        )
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Self:
+        """From a mapping that holds the fields, null standing for NaN, as a store keeps it."""
+        values = {field.name: row[field.name] for field in fields(cls)}
+        numbers = {key: math.nan if values[key] is None else values[key] for key in ("low", "high", "tie")}
+        return cls(**values | numbers)
+
+    @property
+    def raw(self) -> str:
+        """The column of the score itself: the metric's own, but for pairwise ones."""
+        return f"{self.name}_score" if self.pairwise else self.name
+
+    def __str__(self) -> str:
+        """One line: "clip_score: 100 cos, tiny weights, CLIP ViT-4x128/4; −100 … 100, higher is better, …"."""
+        known = [self.version, f"{self.weights} weights" if self.weights else "", self.family]
+        what = ", ".join(part for part in known if part) or "recorded without its definition"
+        if self.pairwise:
+            what += "; preference over the standard image"
+        reach = "" if math.isnan(self.low) else f"{_short(self.low)} … {_short(self.high)}, "
+        return f"{self.name}: {what}; {reach}{self.direction} is better, tie ≤ {_short(self.tie)}"
+
+
+def preference(raw: ArrayLike, standard: ArrayLike) -> NDArray[np.float64]:
+    """How likely an image of score `raw` is preferred to the standard image, 0 … 1; NaN where either is."""
+    return np.asarray(expit(np.subtract(raw, standard, dtype=float)))
+
+
+def families(infos: Iterable[MetricInfo]) -> dict[str, list[str]]:
+    """Backbones that several metrics share, with the names of those metrics."""
+    members: dict[str, list[str]] = {}
+    for info in infos:
+        if info.family:
+            members.setdefault(info.family, []).append(info.name)
+    return {family: names for family, names in members.items() if len(names) > 1}
+
+
+def legend(infos: Iterable[MetricInfo]) -> list[str]:
+    """A line a metric, and a line for every backbone that several of them share."""
+    listed = list(infos)
+    shared = [
+        f"{', '.join(names[:-1])} and {names[-1]} share the backbone {family} and count as one family"
+        for family, names in families(listed).items()
+    ]
+    return [*map(str, listed), *shared]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
