@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -39,13 +39,18 @@ def published_noise(seed: int, shape: tuple[int, ...]) -> Tensor:
 
 @dataclass(frozen=True)
 class NoiseSource:
-    """The noise of B samples, sample i being (prompts[i], seeds[i]); `shape` is (C, h, w)."""
+    """The noise of B samples, sample i being (prompts[i], seeds[i]); `shape` is (C, h, w).
+
+    `start` and `branch` are for searches within a search: see `starting_at`.
+    """
 
     shape: tuple[int, ...]
     prompts: Sequence[str]
     seeds: Sequence[int]
     convention: Convention = "per_prompt"
     device: torch.device | str = "cpu"
+    start: Tensor | None = field(default=None, repr=False, compare=False)
+    branch: str = ""
 
     def __post_init__(self) -> None:
         if len(self.prompts) != len(self.seeds):
@@ -60,6 +65,14 @@ class NoiseSource:
     def __len__(self) -> int:
         return len(self.seeds)
 
+    def starting_at(self, noise: Tensor, branch: str) -> NoiseSource:
+        """A source whose `initial` is `noise` (B, C, h, w) and whose other draws and steps belong to `branch` alone.
+
+        So several searches for one image propose different noises. What the sampler draws is the same in all branches, or
+        a found noise would not give its image again.
+        """
+        return replace(self, start=noise, branch=f"{self.branch}/{branch}")
+
     def _generators(self, stream: str, index: int) -> list[torch.Generator]:
         prompts = self.prompts if self.convention == "per_prompt" else [""] * len(self)
         return [
@@ -67,16 +80,18 @@ class NoiseSource:
         ]
 
     def _normal(self, stream: str, index: int) -> Tensor:
-        draws = [torch.randn(self.shape, generator=g) for g in self._generators(stream, index)]
+        draws = [torch.randn(self.shape, generator=g) for g in self._generators(stream + self.branch, index)]
         return torch.stack(draws).to(self.device)
 
     @cached_property
     def initial(self) -> Tensor:
-        """The standard image's noise (B, C, h, w); equal to `draw(0)`."""
+        """The noise (B, C, h, w) that a search starts from, usually the standard image's; equal to `draw(0)`."""
         return self.draw(0)
 
     def draw(self, k: int) -> Tensor:
         """The k-th candidate noise (B, C, h, w) of each sample's own sequence."""
+        if k == 0 and self.start is not None:
+            return self.start
         return self._normal("initial", k)
 
     def step(self, i: int) -> Tensor:

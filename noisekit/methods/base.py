@@ -54,6 +54,10 @@ class NoiseMethod(ABC):
     def step_cost(self, model: Model) -> Cost:
         """The cost of one candidate of one image, in network evaluations; of the dearest where they differ."""
 
+    def delivers_images(self, _model: Model) -> bool:
+        """Whether every candidate brings its final image, so that none has to be made at the end."""
+        return False
+
     @property
     @abstractmethod
     def horizon(self) -> int:
@@ -113,8 +117,9 @@ class NoiseMethod(ABC):
 
     @final
     def cost(self, model: Model) -> Cost:
-        """The expected cost of one image, search and final sampling, in network evaluations."""
-        return sum(self.resolved(model).schedule(model), model.sample_cost())
+        """The expected cost of one image, the search and what it leaves to do, in network evaluations."""
+        method = self.resolved(model)
+        return sum(method.schedule(model), Cost() if method.delivers_images(model) else model.sample_cost())
 
     @final
     def __str__(self) -> str:

@@ -13,32 +13,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from noisekit.errors import BadValue
-from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import parameter
+from noisekit.methods.rewarded import REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
-from noisekit.rewards import load_reward, parse_weights, weighted_reward
+from noisekit.rewards import Weights
 from noisekit.types import Candidate, Cost
 
 PAPER_REWARDS = "hps:5 + image_reward:1 + clip_score:0.01 + pick_score:0.05"
 
 
 @dataclass(frozen=True)
-class ReNO(NoiseMethod):
+class ReNO(Rewarded):
     """n candidates, the first being the standard noise. Needs a one-step model unless `through_steps` is given."""
 
     steps: int | None = parameter("reward evaluations n; one update less", paper=50, at_least=1)
     lr: float | None = parameter("step size η; scale it with the latent's norm", paper=5.0, at_least=0)
-    rewards: str | None = parameter(
-        "weighted sum such as 'clip_score:1 + aesthetic:0.3'", paper=PAPER_REWARDS
-    )
-    weights: Literal["tiny", "published"] | None = parameter("which reward weights", paper="published")
+    rewards: str | None = parameter(REWARDS, paper=PAPER_REWARDS)
+    weights: Weights | None = parameter(WEIGHTS, paper="published")
     momentum: float = parameter("μ", default=0.9, at_least=0, at_most=1)
     ball: Literal["nesterov", "heavy"] = parameter("form of the momentum", default="nesterov")
     clip: float = parameter("largest norm of a sample's gradient", default=0.1, at_least=0)
@@ -46,21 +43,6 @@ class ReNO(NoiseMethod):
     through_steps: int | None = parameter("differentiate through this many sampler steps", at_least=1)
 
     name = "reno"
-    objective = "reward"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rewards is None:
-            return
-        try:
-            parse_weights(self.rewards)
-        except BadValue as error:
-            if self.rewards != PAPER_REWARDS:
-                raise
-            raise BadValue(
-                f"method 'reno' takes the paper's rewards {PAPER_REWARDS!r} where none are given, and this release lacks "
-                "some of them; give your own, as in reno(rewards='clip_score:0.1', weights='tiny')"
-            ) from error
 
     @property
     def horizon(self) -> int:
@@ -72,30 +54,18 @@ class ReNO(NoiseMethod):
         one_step = (Marker.ONE_STEP,) if self.through_steps is None else ()
         return (Marker.DIFFERENTIABLE, *one_step)
 
-    @property
-    def optimised(self) -> frozenset[str]:
-        return frozenset(parse_weights(self.rewards or PAPER_REWARDS))
-
-    def dependencies(self, device: torch.device) -> dict[str, Any]:
-        assert self.weights is not None
-        loaded = {name: load_reward(name, self.weights, device) for name in sorted(self.optimised)}
-        return {"rewards": {name: reward.identity for name, reward in loaded.items()}}
-
     def step_cost(self, model: Model) -> Cost:
         image, rewards = model.sample_cost(self.through_steps), len(self.optimised)
         forward = Cost(image.denoiser, 0, image.decoder, 0, rewards, 0)
         return forward + Cost(0, image.denoiser, 0, image.decoder, 0, rewards)
 
+    def delivers_images(self, model: Model) -> bool:
+        return self.through_steps in (None, model.card.steps)
+
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
-        assert self.rewards is not None
-        assert self.weights is not None
         assert self.lr is not None
-        reward = weighted_reward(self.rewards, weights=self.weights, device=model.device)
-        conditioning = model.encode(prompts)
-        delivered = self.through_steps in (
-            None,
-            model.card.steps,
-        )  # the image of the search is the final image
+        reward, conditioning = self.reward(model.device), model.encode(prompts)
+        delivered = self.delivers_images(model)
         noise, velocity = source.initial, torch.zeros_like(source.initial)
         for _ in range(self.horizon):
             with torch.enable_grad():

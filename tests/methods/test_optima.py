@@ -106,7 +106,7 @@ def target_reward(images, prompts):
 
 @pytest.fixture
 def one_step(monkeypatch):
-    monkeypatch.setattr("noisekit.methods.reno.weighted_reward", lambda *_, **__: target_reward)
+    monkeypatch.setattr("noisekit.methods.rewarded.weighted_reward", lambda *_, **__: target_reward)
     return AnalyticModel(components=1, steps=1, width=3.0)  # wide, so that one step hears the noise
 
 
