@@ -71,12 +71,12 @@ class MetricInfo:
         return f"{self.name}_score" if self.pairwise else self.name
 
     def __str__(self) -> str:
-        """One line: "clip_score: 100 cos, tiny weights, CLIP ViT-4x128/4; −100 … 100, higher is better, …"."""
+        """One line: "clip_score: 100 cos, tiny weights, CLIP ViT-3x96/4; −100 to 100, higher is better, …"."""
         known = [self.version, f"{self.weights} weights" if self.weights else "", self.family]
         what = ", ".join(part for part in known if part) or "recorded without its definition"
         if self.pairwise:
             what += "; preference over the standard image"
-        reach = "" if math.isnan(self.low) else f"{_short(self.low)} … {_short(self.high)}, "
+        reach = "" if math.isnan(self.low) else f"{_short(self.low)} to {_short(self.high)}, "
         return f"{self.name}: {what}; {reach}{self.direction} is better, tie ≤ {_short(self.tie)}"
 
 

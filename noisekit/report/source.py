@@ -16,6 +16,8 @@ from noisekit.errors import BadValue
 if TYPE_CHECKING:
     import pandas as pd
 
+    from noisekit.evaluation.metric import MetricInfo
+
 STANDARD = "standard"
 TRUTH = "truth"
 
@@ -29,6 +31,8 @@ class ReportedRun(Protocol):
     def manifest(self) -> Mapping[str, Any]: ...
     @property
     def metrics(self) -> Sequence[str]: ...
+    @property
+    def metric_info(self) -> Mapping[str, MetricInfo]: ...
 
     def frame(self) -> pd.DataFrame:
         """One row an image: model, method, prompt, kind, unseen, seed, image, metrics, calls, seconds."""

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from noisekit.evaluation.metric import legend
 from noisekit.report.source import ReportedRun
 from noisekit.report.tables import DAGGER, Comparison, Line, ranking
 
@@ -28,6 +29,8 @@ def show(run: ReportedRun, console: Console | None = None) -> None:
     for model, lines in ranked.models.items():
         console.print(_table(model, lines, ranked.metrics, wide=console.width >= WIDE))
     console.print(Text(LEGEND, style="dim"))
+    for line in legend(run.metric_info[metric] for metric in ranked.metrics):
+        console.print(Text(line, style="dim"))
     for label, method in {line.label: line.method for line in ranked.lines}.items():
         if label != method:
             console.print(Text(f"{label}: {method}", style="dim"))

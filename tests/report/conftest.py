@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from noisekit.evaluation.metric import MetricInfo
 from noisekit.evaluation.statistics import summary
 
 HOSTILE = "<b>bold</b><script>document.title='owned'</script> & \"a red circle\" <img src=x onerror=alert(1)>"
@@ -45,6 +46,18 @@ class SyntheticRun:
             "versions": versions,
             "hardware": {"cpu": "a CPU", "cores": 2},
         }
+
+    @property
+    def metric_info(self) -> Mapping[str, MetricInfo]:
+        about: dict[str, Any] = {
+            "version": "a definition",
+            "weights": "tiny",
+            "low": 0.0,
+            "high": 1.0,
+            "tie": 0.0,
+        }
+        family = {"clip_score": "CLIP ViT-3x96/4", "aesthetic": "CLIP ViT-3x96/4", "truth": "checker"}
+        return {name: MetricInfo(name=name, family=family[name], **about) for name in self.metrics}
 
     def frame(self) -> pd.DataFrame:
         return self.rows.copy()

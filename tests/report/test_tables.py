@@ -123,3 +123,7 @@ def test_the_terminal_shows_every_number_in_full(run: Any, width: int) -> None:
             assert f"{one.difference_text} {one.interval_text}".strip() in text
             assert f"{one.mean_text} {'†' if one.optimised else ''}".strip() in text
     assert "reno(steps=10): reno(steps=10, lr=0.7, rewards='clip_score:1')" in text
+    words = " ".join(text.split())
+    for metric in run.metrics:
+        assert f"{metric}: a definition, tiny weights" in words
+    assert "aesthetic and clip_score share the backbone CLIP ViT-3x96/4" in words
