@@ -23,13 +23,17 @@ from noisekit.evaluation.noise_statistics import matrices, rings
 
 Shape = tuple[int, int, int]
 
+#: Columns of the two tables.
+FREQUENCIES = ["model", "method", "frequency", "found", "initial", "coherence", "chance"]
+VECTORS = ["model", "method", "index", "similarity", "chance"]
+
 
 @dataclass(frozen=True)
 class NoiseAnalysis:
     """What methods did to their noises, all images of a method taken together.
 
     frequencies: one row per (model, method, ring): model, method, frequency (cycles per latent pixel), found and initial
-    (spectra, 1 for white noise), coherence 0 … 1, chance (its expectation for independent noises).
+    (spectra, 1 for white noise), coherence 0 … 1 (NaN without power), chance (its expectation for independent noises).
     vectors: one row per (model, method, index of a singular vector): model, method, index, similarity 0 … 1 (mean |cos|),
     chance (its expectation for random directions). Both are empty where no noise was recorded.
     """
@@ -43,51 +47,35 @@ def noise_analysis(records: Iterable[Mapping[str, Any]]) -> NoiseAnalysis:
     groups: dict[tuple[str, str, Shape], list[Mapping[str, Any]]] = {}
     for record in records:
         channels, height, width = record["shape"]
-        key = record["model"], record["method"], (channels, height, width)
-        groups.setdefault(key, []).append(record)
-    frequencies, vectors = [_FREQUENCIES], [_VECTORS]
-    for (model, method, shape), group in groups.items():
-        for tables, table in ((frequencies, _by_ring(group, shape)), (vectors, _by_index(group, shape))):
-            table.insert(0, "model", model)
-            table.insert(1, "method", method)
-            tables.append(table)
-    return NoiseAnalysis(*(_joined(tables) for tables in (frequencies, vectors)))
+        groups.setdefault((record["model"], record["method"], (channels, height, width)), []).append(record)
+    return NoiseAnalysis(
+        _joined([_by_ring(*key, group) for key, group in groups.items()], FREQUENCIES),
+        _joined([_by_index(*key, group) for key, group in groups.items()], VECTORS),
+    )
 
 
-_FREQUENCIES = pd.DataFrame(
-    columns=["model", "method", "frequency", "found", "initial", "coherence", "chance"]
-)
-_VECTORS = pd.DataFrame(columns=["model", "method", "index", "similarity", "chance"])
-
-
-def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0].copy()
-
-
-def _by_ring(records: Sequence[Mapping[str, Any]], shape: Shape) -> pd.DataFrame:
+def _by_ring(model: str, method: str, shape: Shape, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     found, initial, cross = (
         np.sum([record[name] for record in records], axis=0) for name in ("found", "initial", "cross")
     )
-    index = rings(*shape[1:]).flatten()
-    terms = len(records) * shape[0] * torch.bincount(index).numpy()
+    terms = len(records) * shape[0] * torch.bincount(rings(*shape[1:]).flatten()).numpy()
     frequency = np.arange(len(terms)) / min(shape[1:])
-    coherence = cross**2 / (found * initial)
-    return pd.DataFrame(
-        {
-            "frequency": frequency,
-            "found": found / terms,
-            "initial": initial / terms,
-            "coherence": coherence,
-            "chance": 1 / terms,
-        }
-    )
+    power = found * initial
+    coherence = np.divide(cross**2, power, out=np.full(len(terms), np.nan), where=power > 0)
+    columns = (model, method, frequency, found / terms, initial / terms, coherence, 1 / terms)
+    return pd.DataFrame(dict(zip(FREQUENCIES, columns, strict=True)))
 
 
-def _by_index(records: Sequence[Mapping[str, Any]], shape: Shape) -> pd.DataFrame:
+def _by_index(model: str, method: str, shape: Shape, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     similarity = np.mean([record["similarity"] for record in records], axis=0)
     sizes = matrices(torch.empty(1, *shape, device="meta")).shape[1:]
     chance = np.mean([_cosine_by_chance(size) for size in sizes])
-    return pd.DataFrame({"index": range(len(similarity)), "similarity": similarity, "chance": chance})
+    columns = (model, method, range(len(similarity)), similarity, chance)
+    return pd.DataFrame(dict(zip(VECTORS, columns, strict=True)))
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def _cosine_by_chance(size: int) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from noisekit.evaluation.statistics import breakdown, differences, interval, percentile, summary
+from noisekit.evaluation.statistics import breakdown, correlations, differences, interval, percentile, summary
 
 
 def made(
@@ -152,3 +152,31 @@ def test_breakdown_by_kind_and_by_unseen() -> None:
     assert list(table.columns) == ["model", "method", "kind", "n_images", "truth"]
     assert list(table["truth"]) == [0.5, 2.5, 4.5, 6.5]
     assert breakdown(frame, "truth", "unseen").empty
+
+
+def test_correlations_are_of_ranks_within_prompts() -> None:
+    """Prompts that differ in level on two metrics alike are no agreement about images."""
+    rng = np.random.default_rng(10)
+    frame = pd.DataFrame({"model": "m", "prompt": np.repeat([f"p{i}" for i in range(40)], 10)})
+    level = np.repeat(rng.normal(0, 20, 40), 10)
+    x = rng.normal(size=400)
+    frame["x"], frame["y"] = x + level, rng.normal(size=400) + level
+    frame["down"] = -x
+    frame["flat"] = level
+    frame["none"] = np.nan
+    table = correlations(frame, ["x", "y", "down", "flat", "none"])
+    assert abs(table.loc["x", "y"]) < 0.15
+    assert frame["x"].corr(frame["y"], method="spearman") > 0.9
+    assert table.loc["x", "down"] == pytest.approx(-1)
+    assert table.loc["x", ["flat", "none"]].isna().all()
+    centred = frame.groupby("prompt")[["x", "y"]].transform(lambda part: part - part.mean())
+    assert table.loc["x", "y"] == pytest.approx(stats.spearmanr(centred["x"], centred["y"]).statistic)
+
+
+def test_equal_answers_stay_ties_when_their_prompts_mean_is_taken_off() -> None:
+    """Each prompt has one right image of three, so that truth less its mean takes two values only."""
+    truth, scores = [1.0, 0.0, 0.0] * 7, list(np.linspace(0, 1, 21))
+    frame = pd.DataFrame({"model": "m", "prompt": np.repeat(range(7), 3), "truth": truth, "score": scores})
+    centred = np.tile([1.0, 0.0, 0.0], 7), np.tile([-1.0, 0.0, 1.0], 7)
+    expected = stats.spearmanr(*centred).statistic
+    assert correlations(frame, ["truth", "score"]).loc["truth", "score"] == pytest.approx(expected)

@@ -13,7 +13,10 @@ from noisekit import registry
 
 @pytest.fixture
 def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Registers the reward "brightness" and returns the folder of its weights; the bundled embedding stays."""
+    """Registers the reward "brightness" and returns the folder of its weights; the bundled embedding stays.
+
+    The reward "glow" is the same number, to be read as a preference.
+    """
     folder = tmp_path / "weights" / "brightness"
     folder.mkdir(parents=True)
     config = {
@@ -23,7 +26,9 @@ def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "image_std": [0.5, 0.5, 0.5],
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
-    monkeypatch.setitem(registry.REWARDS, "brightness", "tests.experiment.toys:Brightness")  # type: ignore[arg-type]
+    (folder.parent / "glow").symlink_to(folder)
+    for name, toy in {"brightness": "Brightness", "glow": "Glow"}.items():
+        monkeypatch.setitem(registry.REWARDS, name, f"tests.experiment.toys:{toy}")  # type: ignore[arg-type]
     (folder.parent / "clip_score").symlink_to(noisekit.rewards.BUNDLED / "clip_score")
     monkeypatch.setattr(noisekit.rewards, "BUNDLED", folder.parent)
     return folder

@@ -28,6 +28,20 @@ class Brightness(Reward):
         return pixels.mean((1, 2, 3))
 
 
+class Glow(Reward):
+    """A pairwise reward of the same score."""
+
+    name = "glow"
+    version = "mean, paired"
+    reads_prompt = False
+    pairwise = True
+    bounds = (-3.0, 3.0)
+    family = "none"
+
+    def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        return pixels.mean((1, 2, 3))
+
+
 class CountingModel(AnalyticModel):
     """The analytic model, keeping the size of every batch that it decodes; the `stop_at`-th is interrupted."""
 
