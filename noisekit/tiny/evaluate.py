@@ -91,7 +91,7 @@ def checker(n: int = 4000) -> dict[str, float]:
     }
 
 
-def _area(scores: np.ndarray, truth: np.ndarray) -> float:
+def area(scores: np.ndarray, truth: np.ndarray) -> float:
     """The probability that a true one scores above a false one, ties counting half."""
     difference = scores[truth][:, None] - scores[~truth][None]
     return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
@@ -135,7 +135,7 @@ def rewards(
         "clip: near misses, drawn": round(float(right.mean()), 3),
         "clip: near misses, generated": round(float(np.mean(above)), 3),
         "clip: area within prompts": round(
-            float(np.mean([_area(similarity[:, i], truth[:, i]) for i in mixed])), 3
+            float(np.mean([area(similarity[:, i], truth[:, i]) for i in mixed])), 3
         ),
         "clip: prompts with both outcomes": len(mixed),
         "aesthetic: rank correlation, generated": round(

@@ -80,7 +80,7 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
     conditions, factors = encode(tokens, list(CONDITIONS)), torch.tensor(list(CONDITIONS.values()))
 
     def loss(generator: torch.Generator) -> tuple[Tensor, float]:
-        seen = batch(pairs, BATCH, generator)
+        seen = batch(pairs, BATCH, generator, misses=1)
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         asked = torch.randint(len(CONDITIONS), (BATCH,), generator=generator)
         # One image of each pair whose caption is known, with that caption and a near miss.

@@ -92,9 +92,7 @@ def drawn(n: int, k: int, rng: np.random.Generator) -> Rankings:
             quality[i] = rng.uniform(0.5, 1) if rng.random() < 0.5 else 1.0
         else:
             scenes *= k
-            gaps = rng.dirichlet(np.ones(k + 1))[1:-1] * (1 - (k - 1) * STEP)  # spacings of sorted uniforms
-            top = 1.0 if rng.random() < 0.5 else 1 - rng.random() * (1 - (k - 1) * STEP - gaps.sum())
-            quality[i] = top - np.cumsum([0, *(gaps + STEP)])
+            quality[i] = descending(k, rng)
         key = int(rng.integers(2**62))
         for j, scene in enumerate(scenes):
             same = np.random.default_rng(key)
@@ -103,6 +101,15 @@ def drawn(n: int, k: int, rng: np.random.Generator) -> Rankings:
         captions.append([scene.caption for scene in scenes])
     named = np.array(captions)
     return Rankings(images, named[:, 0], named, alignment, quality)
+
+
+def descending(k: int, rng: np.random.Generator) -> np.ndarray:
+    """k qualities in [0, 1], each at least STEP below the one before; the first is 1 half the time."""
+    spare = rng.dirichlet(np.ones(k + 1)) * (
+        1 - (k - 1) * STEP
+    )  # above the first, between them, below the last
+    spare[0] *= rng.random() < 0.5
+    return 1 - np.cumsum(spare[:k]) - STEP * np.arange(k)
 
 
 def shared_words(prompt: str, caption: str) -> float:
@@ -152,9 +159,10 @@ def through(vae: AutoencoderKL, rankings: Rankings, rng: np.random.Generator) ->
     )
 
 
-def third(pictures: Pictures, remainder: int) -> Pictures:
-    """Every third shard, so that three models can learn from different pictures."""
-    chosen = np.flatnonzero(np.arange(len(pictures.images)) // SHARD % 3 == remainder)
+def third(pictures: Pictures, part: int) -> Pictures:
+    """Every third shard, so that three models can learn from different pictures; smaller blocks where there are few."""
+    block = min(SHARD, len(pictures.images) // 3)
+    chosen = np.flatnonzero(np.arange(len(pictures.images)) // block % 3 == part)
     return Pictures(
         pictures.images[chosen],
         [pictures.captions[i] for i in chosen],
@@ -164,7 +172,7 @@ def third(pictures: Pictures, remainder: int) -> Pictures:
 
 
 def generated(pictures: Pictures, n: int, k: int, rng: np.random.Generator, *, checked: bool) -> Rankings:
-    """Rankings of the generator's pictures; each other member was made for a prompt one word away.
+    """Rankings of the generator's pictures; about half the members were made for prompts one word away.
 
     checked: alignment, quality and captions are the checker's. Without, no verdict is read: a picture is taken to show
     what it was made for, and all to look alike.
@@ -172,35 +180,28 @@ def generated(pictures: Pictures, n: int, k: int, rng: np.random.Generator, *, c
     places: dict[str, list[int]] = {}
     for i, prompt in enumerate(pictures.prompts):
         places.setdefault(prompt, []).append(i)
-    prompts = list(places)
-    members, chosen = np.empty((n, k), int), []
-    while len(chosen) < n:
-        prompt = prompts[rng.integers(len(prompts))]
-        own = list(rng.permutation(places[prompt]))
-        others = [i for miss in near_misses(parse(prompt)) for i in places.get(miss, ())]
-        alike = own[1:] if checked else []
-        if len(alike) + len(others) < k - 1:
-            continue
-        rest = [*rng.permutation(others)][: k - 1]
-        for place in range(k - 1):
-            if alike and (place >= len(rest) or rng.random() < 0.7):
-                rest[place : place + 1] = [alike.pop()]
-        members[len(chosen)] = [own[0], *rest]
-        chosen.append(prompt)
+    prompts, members = list(places), np.empty((n, k), int)
+    asked = rng.choice(prompts, n)
+    for i, prompt in enumerate(asked):
+        first, *alike = rng.permutation(places[prompt])
+        others = rng.permutation([i for miss in near_misses(parse(prompt)) for i in places.get(miss, ())])
+        near = rng.permutation([*(alike[: k - 1] if checked else ()), *others[: k - 1]])
+        far = rng.integers(len(pictures.images), size=k - 1)  # where there are not enough near ones
+        members[i] = [first, *near, *far][:k]
     flat = members.ravel()
-    asked = np.repeat(chosen, k)
+    wanted = np.repeat(asked, k)
     if checked:
         readings = {i: read(pictures.images[i] / np.float32(255)) for i in np.unique(flat)}
         captions = np.array(pictures.captions)[flat]
-        shown = [alignment(readings[i], parse(prompt)) for i, prompt in zip(flat, asked, strict=True)]
+        shown = [alignment(readings[i], parse(prompt)) for i, prompt in zip(flat, wanted, strict=True)]
         quality = pictures.quality[flat]
     else:
         captions = np.array(pictures.prompts)[flat]
-        shown = [shared_words(a, b) for a, b in zip(asked, captions, strict=True)]
+        shown = captions == wanted
         quality = np.ones(n * k)
     return Rankings(
         pictures.images[flat].reshape(n, k, 3, 32, 32),
-        np.array(chosen),
+        asked,
         captions.reshape(n, k),
         np.array(shown, np.float32).reshape(n, k),
         quality.astype(np.float32).reshape(n, k),
