@@ -91,7 +91,10 @@ def test_help_needs_no_command(type_in: Typed, typed: str) -> None:
     [
         ("models", ["tiny-turbo", "one-step"]),
         ("methods", ["standard", "selection", "candidates", "100 (paper)", "cosine", "reno"]),
-        ("rewards", ["clip_score", "aesthetic", "truth"]),
+        (
+            "rewards",
+            ["clip_score", "100 cos", "−100 to 100", "0.02", "CLIP ViT-", "aesthetic", "truth", "checker"],
+        ),
         ("prompts", ["tiny", "250"]),
     ],
 )
@@ -166,6 +169,10 @@ def test_score_matches_images_with_prompts(type_in: Typed, tmp_path: Path) -> No
     assert (by_name["truth"] == 1).all()
     assert "a.png" in out
     assert "mean" in out
+    assert "truth: prompt fulfilled" in out
+    about = json.loads((tmp_path / "pictures" / "scores.metrics.json").read_text())["truth"]
+    assert (about["low"], about["high"], about["direction"], about["tie"]) == (0, 1, "higher", 0)
+    assert about["identity"]["version"] == 1
 
     table = pd.DataFrame({"Image": ["c.png", "a.png"], "Prompt": [CAPTIONS[0], CAPTIONS[2]]})
     table.to_csv(tmp_path / "pairs.csv", index=False)
@@ -173,6 +180,13 @@ def test_score_matches_images_with_prompts(type_in: Typed, tmp_path: Path) -> No
         type_in("score", "pictures", "--prompts", "pairs.csv", "--metrics", "truth", "-o", "mine.csv")[0] == 0
     )
     assert list(pd.read_csv(tmp_path / "mine.csv")["truth"]) == [0, 1]
+
+    command = ["score", "pictures", "--prompts", "pairs.csv", "--metrics", "truth", "-o", "mine.json"]
+    assert type_in(*command)[0] == 0
+    both = json.loads((tmp_path / "mine.json").read_text())
+    assert both["metrics"]["truth"] == about
+    assert [(row["image"], row["truth"]) for row in both["scores"]] == [("c.png", 0), ("a.png", 1)]
+    assert [row["truth_relation"] for row in both["scores"]] == [None, 1]
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

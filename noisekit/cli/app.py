@@ -162,26 +162,35 @@ def score(
     metrics: options.Metrics = options.ALL_METRICS,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Table to write (default: scores.csv in the folder)."),
+        typer.Option("--output", "-o", help="A .csv or .json to write (default: scores.csv in the folder)."),
     ] = None,
 ) -> None:
     """Score images that are there already, by the same evaluator as every comparison.
 
-    Prompts are matched to images by name where the file has a column "image", else line by line to the sorted names.
+    Prompts are matched to images by name where the file has a column "image", else line by line to the sorted names. What
+    each metric is (version, weights, range, direction, tie) stands in the .json, or beside the .csv in a .metrics.json.
 
     \b
     Examples:
       noisekit score pictures --prompts prompts.txt
-      noisekit score pictures --prompts pairs.csv --metrics clip_score,truth -o scores.csv
+      noisekit score pictures --prompts pairs.csv --metrics clip_score,truth -o scores.json
     """
-    from noisekit.experiment.folder import match, score_images, table
+    from rich.text import Text
+
+    from noisekit.evaluation import Evaluator
+    from noisekit.evaluation.metric import legend
+    from noisekit.experiment.folder import match, score_images, table, write_scores
 
     written = output or folder / "scores.csv"
     pairs = match(folder, prompts)
     options.check_writable(written)
-    frame = score_images(pairs, registry.split(metrics))
-    frame.to_csv(written, index=False)
-    console().print(table(frame))
+    evaluator = Evaluator(registry.split(metrics))
+    frame = score_images(pairs, evaluator)
+    write_scores(frame, evaluator, written)
+    screen = console()
+    screen.print(table(frame))
+    for line in legend(metric.info for metric in evaluator.metrics.values()):
+        screen.print(Text(line, style="dim"))
     print(written)
 
 

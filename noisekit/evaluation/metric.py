@@ -27,8 +27,9 @@ from noisekit.rewards import Reward
 class MetricInfo:
     """name: of the metric and of its column. version: which definition of the score. weights: which set of them.
 
-    family: the backbone; metrics of one family are no independent witnesses. low, high: the range of the column. tie: the
-    largest difference that counts as none. NaN and "" where a store was written before these facts were kept.
+    family: the backbone; metrics of one family are no independent witnesses. low, high: the range of the column, infinite
+    where nothing bounds it. tie: the largest difference that counts as none. Weights and family are "none" for a formula;
+    where a store was written before these facts were kept, texts are "" and the range is NaN.
     """
 
     name: str
@@ -60,10 +61,10 @@ class MetricInfo:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
-        """From a mapping that holds the fields, null standing for NaN, as a store keeps it."""
+        """From the fields as a store keeps them, null standing for an infinite bound."""
         values = {field.name: row[field.name] for field in fields(cls)}
-        numbers = {key: math.nan if values[key] is None else values[key] for key in ("low", "high", "tie")}
-        return cls(**values | numbers)
+        unbounded = {"low": -math.inf, "high": math.inf}
+        return cls(**values | {key: value for key, value in unbounded.items() if values[key] is None})
 
     @property
     def raw(self) -> str:
@@ -72,12 +73,21 @@ class MetricInfo:
 
     def __str__(self) -> str:
         """One line: "clip_score: 100 cos, tiny weights, CLIP ViT-3x96/4; −100 to 100, higher is better, …"."""
-        known = [self.version, f"{self.weights} weights" if self.weights else "", self.family]
-        what = ", ".join(part for part in known if part) or "recorded without its definition"
+        weights = f"{self.weights} weights" if _named(self.weights) else ""
+        family = self.family if _named(self.family) else ""
+        known = ", ".join(part for part in (self.version, weights, family) if part)
+        what = known or "recorded without its definition"
         if self.pairwise:
-            what += "; preference over the standard image"
-        reach = "" if math.isnan(self.low) else f"{_short(self.low)} to {_short(self.high)}, "
+            what += f"; preference over the standard image from {self.raw}"
+        reach = f"{self.range}, " if self.range else ""
         return f"{self.name}: {what}; {reach}{self.direction} is better, tie ≤ {_short(self.tie)}"
+
+    @property
+    def range(self) -> str:
+        """The range in words, "−1 to 1"; "" where it was not recorded."""
+        if math.isnan(self.low):
+            return ""
+        return "unbounded" if math.isinf(self.high) else f"{_short(self.low)} to {_short(self.high)}"
 
 
 def preference(raw: ArrayLike, standard: ArrayLike) -> NDArray[np.float64]:
@@ -89,7 +99,7 @@ def families(infos: Iterable[MetricInfo]) -> dict[str, list[str]]:
     """Backbones that several metrics share, with the names of those metrics."""
     members: dict[str, list[str]] = {}
     for info in infos:
-        if info.family:
+        if _named(info.family):
             members.setdefault(info.family, []).append(info.name)
     return {family: names for family, names in members.items() if len(names) > 1}
 
@@ -102,6 +112,10 @@ def legend(infos: Iterable[MetricInfo]) -> list[str]:
         for family, names in families(listed).items()
     ]
     return [*map(str, listed), *shared]
+
+
+def _named(text: str) -> bool:
+    return text not in ("", "none")
 
 
 def _short(value: float) -> str:

@@ -29,8 +29,8 @@ class Truth:
     identity: Mapping[str, Any] = {"reward": "truth", "version": version}
     info = MetricInfo(
         name="truth",
-        version=f"prompt fulfilled, checker {version}",
-        weights="",
+        version=f"prompt fulfilled, version {version}",
+        weights="none",
         family="checker",
         low=0.0,
         high=1.0,

@@ -1,16 +1,19 @@
-"""A folder of images that are there already, and the prompts that belong to them."""
+"""A folder of images that are there already, the prompts that belong to them, and their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from noisekit.errors import BadValue
 from noisekit.evaluation import Evaluator
 from noisekit.experiment.png import read_image
+from noisekit.experiment.store import plain
 from noisekit.prompts.files import read_records
 
 if TYPE_CHECKING:
@@ -47,9 +50,8 @@ def match(folder: Path, prompts: Path) -> list[Pair]:
     return list(zip(images, texts, strict=True))
 
 
-def score_images(pairs: Sequence[Pair], metrics: Sequence[str]) -> pd.DataFrame:
-    """One row an image: image, prompt, one column a metric."""
-    evaluator = Evaluator(metrics)
+def score_images(pairs: Sequence[Pair], evaluator: Evaluator) -> pd.DataFrame:
+    """One row an image: image, prompt, one column a metric; of pairwise metrics the score, since nothing is standard."""
     size = evaluator.batch
     parts = []
     for part in (pairs[start : start + size] for start in range(0, len(pairs), size)):
@@ -57,6 +59,24 @@ def score_images(pairs: Sequence[Pair], metrics: Sequence[str]) -> pd.DataFrame:
         names = pd.DataFrame({"image": [path.name for path, _ in part], "prompt": [text for _, text in part]})
         parts.append(pd.concat([names, scores], axis=1))
     return pd.concat(parts, ignore_index=True)
+
+
+def write_scores(frame: pd.DataFrame, evaluator: Evaluator, path: Path) -> None:
+    """Write scores and what the metrics are: one .json with "metrics" and "scores", else a CSV and its .metrics.json."""
+    metrics = {
+        name: asdict(metric.info) | {"identity": metric.identity}
+        for name, metric in evaluator.metrics.items()
+    }
+    if path.suffix.lower() == ".json":
+        _write_json(path, {"metrics": metrics, "scores": frame.to_dict("records")})
+    else:
+        frame.to_csv(path, index=False)
+        _write_json(path.with_suffix(".metrics.json"), metrics)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def table(frame: pd.DataFrame) -> Table:

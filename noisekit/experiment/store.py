@@ -102,7 +102,7 @@ class Store:
         """Write rows, each stamped with the time, as whole lines that outlive this process."""
         now = round(time.time(), 6)
         lines = [
-            json.dumps(_plain({**row, "created": now}), ensure_ascii=False, allow_nan=False) for row in rows
+            json.dumps(plain({**row, "created": now}), ensure_ascii=False, allow_nan=False) for row in rows
         ]
         if not lines:
             return
@@ -148,10 +148,10 @@ def _rows_of(file: Path) -> list[Row]:
     return rows
 
 
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN: null stands for it."""
+def plain(value: Any) -> Any:
+    """A value without the numbers that JSON lacks: null stands for NaN and infinities."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

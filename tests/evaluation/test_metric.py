@@ -13,6 +13,7 @@ import torch
 
 from noisekit.evaluation import Evaluator, MetricInfo
 from noisekit.evaluation.metric import families, legend, preference
+from noisekit.experiment.store import plain
 from tests.experiment.toys import Glow
 
 
@@ -42,8 +43,8 @@ def test_facts_are_those_of_the_reward() -> None:
     assert (facts["clip_score"].direction, facts["clip_score"].raw) == ("higher", "clip_score")
     truth = facts["truth"]
     assert (truth.family, truth.low, truth.high, truth.tie, truth.pairwise) == ("checker", 0, 1, 0, False)
-    for metric in facts.values():
-        assert MetricInfo.read(json.loads(json.dumps(asdict(metric)))) == metric
+    for metric in (*facts.values(), info("unbounded", low=-math.inf, high=math.inf)):
+        assert MetricInfo.read(json.loads(json.dumps(plain(asdict(metric)), allow_nan=False))) == metric
 
 
 def test_a_preference_is_the_softmax_over_the_pair() -> None:
@@ -72,9 +73,10 @@ def test_the_column_of_a_pairwise_metric_is_its_score(brightness: Path) -> None:
 
 def test_only_backbones_of_several_are_families() -> None:
     metrics = [info("a", "X"), info("b", "Y"), info("c", "X"), info("d"), info("e"), info("f", "X")]
+    metrics += [info("g", "none"), info("h", "none")]
     assert families(metrics) == {"X": ["a", "c", "f"]}
     lines = legend(metrics)
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert lines[-1] == "a, c and f share the backbone X and count as one family"
 
 
@@ -84,4 +86,8 @@ def test_a_line_says_range_direction_and_tie(glow: Glow) -> None:
     )
     unknown = MetricInfo(name="q", version="", weights="", family="", low=math.nan, high=math.nan, tie=0.5)
     assert str(unknown) == "q: recorded without its definition; higher is better, tie ≤ 0.5"
-    assert "tiny weights, none; preference over the standard image; 0 to 1" in str(MetricInfo.of(glow))
+    assert str(info("q", low=-math.inf, high=math.inf)) == "q: v; unbounded, higher is better, tie ≤ 0"
+    assert str(MetricInfo.of(glow)) == (
+        "glow: mean, paired, tiny weights; preference over the standard image from glow_score; 0 to 1, higher is better, "
+        "tie ≤ 0.00015"
+    )
