@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
-from noisekit.cli.screen import console, help_alone
+from noisekit.cli.screen import console, help_alone, quiet
+
+if TYPE_CHECKING:
+    from noisekit.evaluation.metric import MetricInfo
 
 app = typer.Typer(
     help="Show what there is to choose from: models, methods, rewards, prompts.",
@@ -58,35 +62,60 @@ def methods() -> None:
 
 @app.command()
 def rewards() -> None:
-    """Metrics, which methods can climb as rewards, and the ground truth of the tiny world.
+    """Metrics, which methods can climb as rewards, and the ground truth of the tiny world; higher is better for all.
+
+    Differences up to the tie count as none. Metrics of one backbone are no independent witnesses.
 
     \b
     Example:
       noisekit list rewards
     """
     from noisekit import registry
+    from noisekit.errors import CorruptWeights
+    from noisekit.evaluation.metric import MetricInfo
+    from noisekit.evaluation.truth import Truth
+    from noisekit.rewards import load_reward
 
+    quiet()
     rows = []
     for name in registry.REWARDS:
         cls = registry.load("reward", name, registry.REWARDS)
-        rows.append((name, cls.version, "yes" if cls.reads_prompt else "no"))
-    rows.append(("truth", "1 where a scene of the tiny world is as the prompt says; no reward", "yes"))
-    _show(("metric", "score", "reads the prompt"), rows)
+        reads = "yes" if cls.reads_prompt else "no"
+        try:
+            rows.append((*_about(MetricInfo.of(load_reward(name))), reads))
+        except CorruptWeights:
+            rows.append((name, "its weights are missing or damaged", "", "", "", reads))
+    rows.append((*_about(Truth.info), "yes"))
+    _show(("metric", "score", "range", "tie", "backbone", "reads the prompt"), rows)
+
+
+def _about(info: MetricInfo) -> tuple[str, ...]:
+    score = info.version + (" (preference over standard)" if info.pairwise else "")
+    return info.name, score, info.range, f"{info.tie:.3g}", info.family
 
 
 @app.command()
 def prompts() -> None:
-    """Prompt suites; files (.txt, .csv, .tsv, .json, .jsonl) work too.
+    """Prompt suites, how many prompts each has, and whether they are on this machine.
+
+    What is not here yet is downloaded when it is asked for. NAME:CATEGORY takes one category ("geneval:counting"),
+    NAME=FILE reads a copy of your own, and any file (.txt, .csv, .tsv, .json, .jsonl) is a suite, too.
 
     \b
     Example:
       noisekit list prompts
     """
-    from noisekit.prompts import SUITES, load_prompts
+    from noisekit.prompts import BUNDLED, load_prompts
+    from noisekit.prompts.cards import cards
+    from noisekit.prompts.download import held
 
-    _show(
-        ("suite", "prompts", "about"), [(name, str(len(load_prompts(name))), SUITES[name]) for name in SUITES]
-    )
+    rows = [
+        (name, f"{len(load_prompts(name))}", "bundled", "noisekit", about) for name, about in BUNDLED.items()
+    ]
+    for card in cards().values():
+        here = all(held(card, file) for file in card.files.values())
+        rows.append((card.name, f"{card.entries}", "here" if here else "download", card.home, card.about))
+    _show(("suite", "prompts", "from", "home", "about"), rows)
 
 
 def _show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -95,5 +124,5 @@ def _show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
     console().print(table)

@@ -1,6 +1,7 @@
 """Prompt files: .txt (one prompt a line), .csv and .tsv (a named column), .json and .jsonl (texts or records).
 
-Every record comes out as a mapping with the text under "prompt" and the other columns under their lower-case names.
+Every record comes out as a mapping with the text under "prompt" and the other columns under their lower-case names. A file
+that is damaged (rows of unequal length, an unclosed quote, bytes that are no text) is refused, never read in part.
 """
 
 from __future__ import annotations
@@ -47,39 +48,48 @@ def _text(path: Path) -> str:
         raise _Unreadable("is not a text file: it holds zero bytes")
     if not text.strip():
         raise _Unreadable("is empty; give at least one line of text")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
 
 
 def _lines(text: str) -> list[Record]:
-    return [{"prompt": line} for line in text.rstrip().split("\n")]
+    return [{"prompt": line} for line in text.split("\n")]
 
 
 def _table(text: str, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) -> list[Record]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
-    header: list[str] | None = None
-    records = []
+    lines = _cells(text, delimiter, quoting, strict=False)
+    start = next(i for i, (_, cells) in enumerate(lines) if cells)
+    header, body = [cell.strip().lower() for cell in lines[start][1]], lines[start + 1 :]
+    column = _column(header)
+    uneven = [(number, len(cells)) for number, cells in body if len(cells) not in (0, len(header))]
+    if uneven:
+        raise _Unreadable(
+            f"has {len(uneven)} of {len(body)} rows with more or fewer cells than its header (line {uneven[0][0]} has "
+            f"{uneven[0][1]}, the header {len(header)}), so texts may be cut; put quotes around texts that contain the "
+            "separator, or get an undamaged copy"
+        )
+    _cells(text, delimiter, quoting, strict=True)
+    rows = [dict(zip(header, cells, strict=True)) if cells else {column: ""} for _, cells in body]
+    return [{"prompt": row.pop(column)} | row for row in rows]
+
+
+def _cells(text: str, delimiter: str, quoting: int, *, strict: bool) -> list[tuple[int, list[str]]]:
+    """Line numbers and cells; strict refuses quotes that are not closed where a cell ends."""
+    source = io.StringIO(text, newline="")
+    reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=strict)  # type: ignore[arg-type]
     try:
-        for cells in reader:
-            if header is None:
-                header = [cell.strip().lower() for cell in cells]
-                column = _column(header)
-            elif not cells:
-                records.append({"prompt": ""})
-            elif len(cells) != len(header):
-                raise _Unreadable(
-                    f"has {len(cells)} cells in line {reader.line_num} where its header has {len(header)}; put quotes "
-                    "around texts that contain the separator"
-                )
-            else:
-                row = dict(zip(header, cells, strict=True))
-                records.append({"prompt": row.pop(column)} | row)
+        return [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
-        raise _Unreadable(f"is not a table ({error} in line {reader.line_num})") from None
-    return records
+        raise _Unreadable(
+            f"is not a table ({error} in line {reader.line_num}); close every quote, and double quotes inside quotes"
+        ) from None
 
 
 def _tabbed(text: str) -> list[Record]:
-    return _table(text, "\t", csv.QUOTE_NONE)
+    """With quotes around cells where that reads as such throughout; otherwise, as in PartiPrompts, quotes are letters."""
+    try:
+        return _table(text, "\t")
+    except _Unreadable:
+        return _table(text, "\t", csv.QUOTE_NONE)
 
 
 def _json(text: str) -> list[Record]:
@@ -90,7 +100,7 @@ def _json(text: str) -> list[Record]:
 
 
 def _json_lines(text: str) -> list[Record]:
-    lines = enumerate(text.rstrip().split("\n"), 1)
+    lines = enumerate(text.split("\n"), 1)
     return [_record(_parsed(line, f" in line {n}")) if line.strip() else {"prompt": ""} for n, line in lines]
 
 

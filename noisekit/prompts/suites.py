@@ -7,32 +7,46 @@ prompts wherever they were read. A prompt never becomes a path: files are named 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from noisekit.errors import BadValue, unknown
-from noisekit.prompts.files import read_records
+from noisekit.prompts.cards import SuiteCard, cards
+from noisekit.prompts.download import fetch
+from noisekit.prompts.files import Record, read_records
 from noisekit.registry import shortened
 from noisekit.types import LONGEST_PROMPT
 
-#: The suites that ship with noisekit, and what they hold.
-SUITES = {"tiny": "scenes of the tiny world, equal fifths of its five kinds, checked against the truth"}
+#: Columns that sort prompts into categories, the most telling first; GenEval calls its tasks tags.
+CATEGORIES = ("kind", "category", "tag", "challenge")
 
-#: Columns of a file that say what kind of prompt this is.
-_KIND_COLUMNS = ("kind", "category", "tag")
+#: The suites that ship with noisekit, and what they hold.
+BUNDLED = {
+    "tiny": "scenes of the tiny world, equal fifths of its five kinds, checked against the truth",
+    "tiny_train": "other scenes, as the tiny models were trained on: to learn or to measure from",
+}
+
+#: A suite, one of its categories, and a copy of its own: "geneval", "geneval:counting", "geneval=metadata.jsonl".
+_NAME = re.compile(r"(?P<name>[\w-]+)(:(?P<category>[^=/\\]+))?(=(?P<copy>.+))?")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One text; `kind` groups it in tables, `unseen` tells a scene with things held out of the tiny world's training."""
+    """One text; `kind` groups it in tables, `unseen` tells a scene with things held out of the tiny world's training.
+
+    metadata: everything that the source says besides the text. categories: those of its columns that sort prompts, such as
+    {"category": "Animals", "challenge": "Imagination"}; the first of them is the kind.
+    """
 
     text: str
     kind: str | None = None
     unseen: bool | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def id(self) -> str:
@@ -65,61 +79,133 @@ class PromptSuite:
 
 
 def load_prompts(source: str | Path | Sequence[str] | PromptSuite, limit: int | None = None) -> PromptSuite:
-    """The prompts of a suite ("tiny"), of a file (.txt, .csv, .tsv, .json, .jsonl) or of a list of texts.
+    """The prompts of a suite by name, of a file (.txt, .csv, .tsv, .json, .jsonl) or of a list of texts.
 
-    limit: only the first so many. Raises `BadValue` on unknown names, on files that are missing, empty or not text, on
-    prompts that no text encoder could read, and on a limit under 1.
+    A name may choose a category and may name a local copy of the suite in its public format: "tiny", "drawbench",
+    "geneval:counting", "hpsv2:photo", "parti_prompts=PartiPrompts.tsv", "t2i_compbench=FOLDER". Without a copy, public
+    suites are downloaded once and kept. limit: only the first so many.
+
+    Raises `BadValue` on unknown names, on files that are missing, damaged, empty or not text, on a copy with another
+    number of prompts than the suite has, on a suite that is neither here nor within reach, on prompts that no text encoder
+    could read, and on a limit under 1.
     """
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadValue(f"limit={limit!r} of prompts is not a whole number of 1 or more")
     suite = source if isinstance(source, PromptSuite) else _read(source)
-    return PromptSuite(suite.name, suite.prompts[:limit], suite.empty, suite.repeated)
+    return replace(suite, prompts=suite.prompts[:limit])
 
 
 def _read(source: str | Path | Sequence[str]) -> PromptSuite:
     if not isinstance(source, str | Path):
         return _suite("list", [{"prompt": text} for text in source])
-    if source == "tiny":
-        return _tiny()
+    named = _NAME.fullmatch(source) if isinstance(source, str) else None
+    if named and (named["name"] in (*BUNDLED, *cards())):
+        return _by_name(**named.groupdict())
     path = Path(source).expanduser()
     try:
         there = path.exists()
     except OSError:  # a name longer than any file's
         there = False
-    if not there and not path.suffix and path.name == str(source):
-        raise unknown("prompt suite (nor is it a file)", shortened(str(source)), SUITES)
+    if not there and (named or (not path.suffix and path.name == str(source))):
+        name = named["name"] if named else str(source)
+        raise unknown("prompt suite (nor is it a file)", shortened(name), [*BUNDLED, *cards()])
     return _suite(path.stem, read_records(path), f"prompt file {str(path)!r}")
 
 
-def _tiny() -> PromptSuite:
+def _by_name(name: str, category: str | None, copy: str | None) -> PromptSuite:
+    if name in BUNDLED and copy is not None:
+        raise BadValue(f"prompt suite {name!r} comes with noisekit and is not read from {shortened(copy)!r}")
+    suite = _bundled(name) if name in BUNDLED else _public(cards()[name], category, copy)
+    return suite if category is None else _only(suite, category)
+
+
+def _public(card: SuiteCard, category: str | None, copy: str | None) -> PromptSuite:
+    """A public suite; where each category has a file, only the file of the category asked for is needed."""
+    chosen = {part: file for part, file in card.files.items() if part == category} or card.files
+    records: list[Record] = []
+    for part, file in chosen.items():
+        path = (
+            fetch(card, file) if copy is None else _in_copy(card, file, Path(copy).expanduser(), len(chosen))
+        )
+        try:
+            entries = read_records(path)
+        except BadValue as problem:
+            raise BadValue(f"{problem} (for {card.name!r}: {card.advice})") from None
+        if len(entries) != card.rows:
+            raise BadValue(
+                f"prompt file {str(path)!r} holds {len(entries)} entries where {card.name!r} has {card.rows}; "
+                f"{card.advice}, or give the file without the suite's name"
+            )
+        records += [entry | {"category": part} for entry in entries] if part else entries
+    suite = _suite(card.name, records, f"prompt suite {card.name!r}")
+    return replace(suite, prompts=suite.prompts[: card.first])
+
+
+def _in_copy(card: SuiteCard, file: str, copy: Path, wanted: int) -> Path:
+    """Where a file of a suite lies in a user's copy: a folder, or the file itself when only one is wanted."""
+    if copy.is_dir():
+        return copy / PurePosixPath(file).name
+    if wanted > 1 and copy.exists():
+        names = ", ".join(PurePosixPath(path).name for path in card.files.values())
+        raise BadValue(
+            f"prompt suite {card.name!r} is read from a folder with {names}, and {str(copy)!r} is a file"
+        )
+    return copy
+
+
+def _only(suite: PromptSuite, category: str) -> PromptSuite:
+    """The prompts of one category, whichever of their columns names it."""
+    chosen = tuple(prompt for prompt in suite if category in prompt.categories.values())
+    if not chosen:
+        known = {value for prompt in suite for value in prompt.categories.values()}
+        raise unknown(f"category of prompt suite {suite.name!r}", category, known)
+    return PromptSuite(f"{suite.name}:{category}", chosen)
+
+
+def _bundled(name: str) -> PromptSuite:
     from noisekit.world import parse
-    from noisekit.world.suite import suite
+    from noisekit.world.suite import suite, training_captions
 
-    scenes = [(text, parse(text)) for text in suite()]
-    return PromptSuite("tiny", tuple(Prompt(text, scene.kind, scene.unseen) for text, scene in scenes))
+    scenes = [(text, parse(text)) for text in (suite() if name == "tiny" else training_captions())]
+    prompts = [
+        Prompt(text, scene.kind, scene.unseen, categories={"kind": scene.kind}) for text, scene in scenes
+    ]
+    return PromptSuite(name, tuple(prompts))
 
 
-def _suite(
-    name: str, records: Sequence[Mapping[str, Any]], where: str = "the list of prompts"
-) -> PromptSuite:
+def _suite(name: str, records: Sequence[Record], where: str = "the list of prompts") -> PromptSuite:
     """Prompts from records that hold the text under "prompt" and anything else beside it."""
     prompts: dict[str, Prompt] = {}
     empty = 0
     for record in records:
-        text = record["prompt"]
-        if not isinstance(text, str):
-            raise BadValue(f"{where} holds {shortened(repr(text))} where a text should be")
-        text = text.strip()
-        if len(text) > LONGEST_PROMPT:
-            raise BadValue(
-                f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {LONGEST_PROMPT} "
-                "allowed; text encoders read under 100 words, so shorten it"
-            )
+        text = _checked(record["prompt"], where)
         empty += not text
-        others = {key: value for key, value in record.items() if key != "prompt"}
-        kind = next((str(others[key]) for key in _KIND_COLUMNS if others.get(key)), None)
         if text and text not in prompts:
-            prompts[text] = Prompt(text, kind, metadata=others)
+            others = {key: value for key, value in record.items() if key != "prompt"}
+            named = {
+                key: str(others[key]).strip() for key in CATEGORIES if isinstance(others.get(key), str | int)
+            }
+            categories = {key: value for key, value in named.items() if value}
+            prompts[text] = Prompt(text, next(iter(categories.values()), None), None, others, categories)
     if not prompts:
         raise BadValue(f"{where} holds no prompt; give at least one line of text")
     return PromptSuite(name, tuple(prompts.values()), empty, len(records) - empty - len(prompts))
+
+
+def _checked(text: Any, where: str) -> str:
+    """The text without the space around it; `BadValue` where no text encoder could read it."""
+    if not isinstance(text, str):
+        raise BadValue(f"{where} holds {shortened(repr(text))} where a text should be")
+    text = text.strip()
+    if len(text) > LONGEST_PROMPT:
+        raise BadValue(
+            f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {LONGEST_PROMPT} "
+            "allowed; text encoders read under 100 words, so shorten it"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadValue(
+            f"{where} holds {shortened(ascii(text))}, half of a character; save it as UTF-8"
+        ) from None
+    return text
