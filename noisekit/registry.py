@@ -21,6 +21,7 @@ METHODS: Mapping[str, str] = {
     "selection": "noisekit.methods.selection:Selection",
     "cosine": "noisekit.methods.cosine:Cosine",
     "reno": "noisekit.methods.reno:ReNO",
+    "npnet": "noisekit.methods.npnet:GoldenNoise",
     "inversion": "noisekit.methods.inversion:Inversion",
     "repaint": "noisekit.methods.repaint:Repaint",
     "best_of": "noisekit.methods.best_of:BestOf",
@@ -31,7 +32,14 @@ METHODS: Mapping[str, str] = {
 
 REWARDS: Mapping[str, str] = {
     "clip_score": "noisekit.rewards.clip_score:CLIPScore",
+    "hps": "noisekit.rewards.hps:HPS",
+    "pick_score": "noisekit.rewards.pick_score:PickScore",
+    "image_reward": "noisekit.rewards.image_reward:ImageReward",
+    "mps": "noisekit.rewards.mps:MPS",
     "aesthetic": "noisekit.rewards.aesthetic:Aesthetic",
+    "color_red": "noisekit.rewards.color:Red",
+    "color_green": "noisekit.rewards.color:Green",
+    "color_blue": "noisekit.rewards.color:Blue",
 }
 
 #: What a comparison scores by where nobody says.

@@ -24,9 +24,10 @@ LONGEST_PROMPT = 4096
 class Cost:
     """What one image took: network evaluations (one sample through one network counts 1), seconds, and memory.
 
-    Classifier-free guidance evaluates the denoiser twice, so it counts 2. A backward pass counts separately. Seconds run
-    from prompt to image, final sampling and decoding included, divided by the batch size; loading and warm-up are out.
-    `peak_memory` is the device's high-water mark in bytes for the whole batch, None where the device does not tell.
+    Classifier-free guidance evaluates the denoiser twice, so it counts 2. A backward pass counts separately. The predictor
+    is a network that proposes noises, as NPNet does. Seconds run from prompt to image, final sampling and decoding
+    included, divided by the batch size; loading and warm-up are out. `peak_memory` is the device's high-water mark in
+    bytes for the whole batch, None where the device does not tell.
     """
 
     denoiser: float = 0.0
@@ -35,6 +36,7 @@ class Cost:
     decoder_backward: float = 0.0
     reward: float = 0.0
     reward_backward: float = 0.0
+    predictor: float = 0.0
     seconds: float = 0.0
     peak_memory: int | None = None
 

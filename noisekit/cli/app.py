@@ -12,6 +12,7 @@ from noisekit import registry
 from noisekit.cli import options
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.listing import app as listing
+from noisekit.cli.npnet import app as npnet
 from noisekit.cli.screen import console, help_alone, quiet
 from noisekit.errors import BadValue
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(listing, name="list")
+app.add_typer(npnet, name="npnet")
 tiny = typer.Typer(help="The bundled tiny world.", callback=help_alone, invoke_without_command=True)
 app.add_typer(tiny, name="tiny")
 

@@ -1,0 +1,161 @@
+"""`noisekit npnet`: collect pairs of noises and train a network on them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisekit import registry
+from noisekit.cli import options
+from noisekit.cli.interrupt import Interrupted
+from noisekit.cli.screen import help_alone, quiet
+from noisekit.errors import BadValue
+
+app = typer.Typer(
+    help="Train a network that turns a random noise into a golden one.",
+    epilog="Start with: noisekit npnet collect --limit 500 --out build/pairs",
+    callback=help_alone,
+    invoke_without_command=True,
+)
+
+
+@app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="Folder for the pairs; what it holds is not done again.")],
+    model: Annotated[str, typer.Option(help="A card, a folder or a hub id.")] = "tiny",
+    prompts: Annotated[
+        str, typer.Option(help="tiny-train, scenes to train on; or a suite or a file, as for compare.")
+    ] = "tiny-train",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many prompts.")] = None,
+    seeds: Annotated[int, typer.Option(help="Pairs per prompt: seeds 0, 1, …")] = 1,
+    variant: Annotated[
+        str, typer.Option(help="Re-denoising as in the paper, or as in its released code: paper, released.")
+    ] = "paper",
+    strong: Annotated[
+        float | None, typer.Option(help="Guidance while denoising (default: the model's).")
+    ] = None,
+    weak: Annotated[float, typer.Option(help="Guidance while inverting.")] = 1.0,
+    metrics: Annotated[
+        str, typer.Option(help="Metrics that score both images, separated by commas.")
+    ] = "hps",
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    scheduler: options.Scheduler = None,
+) -> None:
+    """Make pairs of a noise and its re-denoised one, and score the images of both.
+
+    Run it again with more prompts, seeds or metrics: only what is missing is computed.
+
+    \b
+    Examples:
+      noisekit npnet collect --limit 500 --out build/pairs
+      noisekit npnet collect --seeds 3 --strong 5.5 --metrics hps,clip_score --out build/pairs
+    """
+    from noisekit.models import load_model
+    from noisekit.npnet.collect import Recipe
+    from noisekit.npnet.collect import collect as run
+    from noisekit.rewards import load_reward
+
+    if seeds < 1:
+        raise BadValue(f"seeds={seeds!r} is not a whole number of 1 or more")
+    texts = _texts(prompts, limit)
+    recipe = Recipe(variant, strong, weak)  # type: ignore[arg-type]  # checked there
+    quiet()
+    loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
+    judges = [load_reward(name, "tiny", loaded.device) for name in registry.split(metrics)]
+    with _kept(out):
+        done = run(
+            loaded,
+            texts,
+            range(seeds),
+            out,
+            recipe=recipe,
+            metrics=judges,
+            progress=sys.stderr.isatty(),
+        )
+    print(f"{out}: {len(done)} pairs")
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Folder of pairs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the network; an unfinished training goes on.")],
+    model: Annotated[
+        str | None, typer.Option(help="The model of the pairs (default: the one they name).")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the pairs.")] = 30,
+    batch: Annotated[int, typer.Option(help="Pairs in a step.")] = 64,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
+    filter_metric: Annotated[str, typer.Option(help="Keep pairs whose image gains by this metric …")] = "hps",
+    margin: Annotated[float, typer.Option(help="… more than so much.")] = 0.0,
+    no_filter: Annotated[bool, typer.Option("--no-filter", help="Keep all pairs.")] = False,
+    no_svd: Annotated[bool, typer.Option("--no-svd", help="Leave the svd branch out.")] = False,
+    no_residual: Annotated[
+        bool, typer.Option("--no-residual", help="Leave the residual branch out.")
+    ] = False,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Leave the text branch out.")] = False,
+    seed: Annotated[int, typer.Option(help="Of weights, split and order.")] = 0,
+) -> None:
+    """Train a network on pairs; its folder then goes to the method npnet.
+
+    \b
+    Examples:
+      noisekit npnet train build/pairs --out build/npnet
+      noisekit npnet train build/pairs --out build/picky --margin 0.01 --lr 0.001 --epochs 10
+    """
+    from noisekit.models import load_model
+    from noisekit.npnet.pairs import Collection
+    from noisekit.npnet.train import Training
+    from noisekit.npnet.train import train as run
+
+    training = Training(
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        metric=None if no_filter else filter_metric,
+        margin=margin,
+        svd=not no_svd,
+        residual=not no_residual,
+        text=not no_text,
+        seed=seed,
+    )
+    pairs = Collection.read(folder)
+    quiet()
+    settings = {"steps": pairs.about["steps"], "guidance": pairs.about["sampling_guidance"]}
+    loaded = load_model(model or pairs.about["model"], **settings)
+    try:
+        card = run(pairs, loaded, out, training=training, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; finished epochs are kept in {out}: the same command goes on from there"
+        ) from None
+    losses, kept = card["losses"], card["pairs"]
+    print(
+        f"{out}: {kept['kept']} of {kept['collected']} pairs kept, {card['parameters']} parameters, validation loss "
+        f"{losses['epochs'][-1]['validation']:.6f} (identity {losses['identity']:.6f}, shift {losses['shift']:.6f})"
+    )
+
+
+def _texts(prompts: str, limit: int | None) -> Sequence[str]:
+    from noisekit.prompts import load_prompts
+    from noisekit.world.suite import training_captions
+
+    return load_prompts(training_captions() if prompts == "tiny-train" else prompts, limit).texts
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """Turn an interruption into one that counts the finished pairs."""
+    from noisekit.npnet.pairs import Collection
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; {len(Collection.read(folder))} pairs are kept in {folder}: the same command goes on from there"
+        ) from None
