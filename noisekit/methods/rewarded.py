@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisekit.errors import BadValue
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import paper_values
 from noisekit.models.base import Model
@@ -36,17 +35,8 @@ class Rewarded(NoiseMethod, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rewards is None:
-            return
-        try:
+        if self.rewards is not None:
             parse_weights(self.rewards)
-        except BadValue as error:
-            if self.rewards != self._papers:
-                raise
-            raise BadValue(
-                f"method {self.name!r} takes the paper's rewards {self._papers!r} where none are given, and this release "
-                f"lacks some of them; give your own, as in {self.name}(rewards='clip_score:0.1', weights='tiny')"
-            ) from error
 
     @property
     def _papers(self) -> str:

@@ -30,12 +30,14 @@ BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 def load_reward(name: str, weights: str = "tiny", device: str | torch.device = "cpu") -> Reward:
     """The reward called `name`; the same arguments give the same object.
 
-    weights: "tiny", which ships with noisekit, or "published". Raises `BadValue` on unknown names and `CorruptWeights`
-    on missing or damaged files.
+    weights: "tiny", which ships with noisekit, or "published"; a formula such as "color_red" has none. Raises `BadValue` on
+    unknown names and `CorruptWeights` on missing or damaged files.
     """
     if weights not in get_args(Weights):
         raise BadValue(f"weights={weights!r} of reward {name!r} is neither 'tiny' nor 'published'")
     cls = registry.load("reward", name, registry.REWARDS)
+    if cls.formula:
+        return _loaded(cls, None, "none", torch.device(device))
     if weights == "published":
         raise NotSupported(
             f"the published checkpoint of reward {name!r} is not supported by this release; use weights='tiny'"
@@ -44,8 +46,8 @@ def load_reward(name: str, weights: str = "tiny", device: str | torch.device = "
 
 
 @cache
-def _loaded(cls: type[Reward], folder: Path, weights: str, device: torch.device) -> Reward:
-    return cls.from_folder(folder, weights=weights, device=device)
+def _loaded(cls: type[Reward], folder: Path | None, weights: str, device: torch.device) -> Reward:
+    return cls(folder, weights, device)
 
 
 def weighted_reward(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from noisekit.rewards.base import Reward
 from noisekit.rewards.checkpoint import load_network, load_tensors
-from noisekit.rewards.clip_score import backbone
+from noisekit.rewards.clip import backbone
 
 HEAD = "head.safetensors"
 
@@ -47,7 +47,7 @@ class Aesthetic(Reward):
 
     @property
     def family(self) -> str:
-        return backbone(self.network.config)
+        return self.lineage(backbone(self.network.config))
 
     def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         embedding = F.normalize(self.network(pixel_values=pixels).image_embeds, dim=-1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from noisekit.cost import counted
 from noisekit.errors import BadValue
 from noisekit.rewards.checkpoint import folder_hash
-from noisekit.rewards.preprocess import Preprocess
+from noisekit.rewards.preprocess import AsItIs, Preparation, Preprocess
 
 Weights = Literal["tiny", "published"]
 
@@ -32,16 +32,18 @@ class Reward(ABC):
     #: The reward's name in the registry, and the column of tables.
     name: ClassVar[str]
     #: Which definition of the score this is, in words that stand beside the number.
-    version: ClassVar[str]
+    version: str
     #: Whether the score depends on the prompt.
     reads_prompt: ClassVar[bool]
     #: Whether the published number is a preference between two images, which tables report over the standard image:
     #: sigmoid(s − s_standard).
     pairwise: ClassVar[bool] = False
+    #: Whether the score is a formula of the pixels as they are, and has no checkpoint.
+    formula: ClassVar[bool] = False
 
-    def __init__(self, folder: Path, weights: str, device: str | torch.device) -> None:
+    def __init__(self, folder: Path | None, weights: str, device: str | torch.device) -> None:
         self.folder, self.weights, self.device = folder, weights, torch.device(device)
-        self.preprocess = Preprocess.from_folder(folder)
+        self.preprocess = AsItIs() if folder is None else self.preparation(folder)
 
     @classmethod
     @final
@@ -52,22 +54,25 @@ class Reward(ABC):
         path = Path(folder)
         return cls(path, weights or path.resolve().name, device)
 
+    def preparation(self, folder: Path) -> Preparation:
+        """How an image is made ready, as the checkpoint says."""
+        return Preprocess.from_folder(folder)
+
     @property
     @abstractmethod
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest score that these weights can give."""
+        """The least and the greatest score that these weights can give; infinite where nothing bounds it."""
 
     @property
     @abstractmethod
     def family(self) -> str:
-        """The backbone. Rewards of one family are no independent witnesses of each other."""
+        """The image tower. Rewards of one family are no independent witnesses of each other."""
 
     @abstractmethod
     def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         """Scores (B,) of preprocessed pixels (B, 3, S, S); differentiable."""
 
     @property
-    @final
     def tie(self) -> float:
         """Two scores closer than this are a tie: a ten-thousandth of the range, far above rounding."""
         low, high = self.bounds
@@ -77,7 +82,18 @@ class Reward(ABC):
     @final
     def identity(self) -> dict[str, Any]:
         """Everything that decides the score besides image and prompt."""
-        return {"reward": self.name, "version": self.version, "weights": folder_hash(self.folder)}
+        weights = {} if self.folder is None else {"weights": folder_hash(self.folder)}
+        return {"reward": self.name, "version": self.version, **weights}
+
+    @final
+    def lineage(self, architecture: str) -> str:
+        """The family of a tower of this architecture.
+
+        Published towers of one architecture were tuned from one public checkpoint, and wherever an origin is not known the
+        same is assumed: the architecture is the family. The towers that ship with noisekit began from noise, each on its
+        own, so each is a family of its own.
+        """
+        return f"{architecture} of {self.name}" if self.weights == "tiny" else architecture
 
     @final
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,19 +12,55 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from noisekit.errors import CorruptWeights
 
+CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
-#: What a damaged or foreign checkpoint raises while transformers and safetensors read it.
-DAMAGE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
+#: What a damaged or foreign checkpoint raises while json, transformers, open_clip and safetensors read it.
+DAMAGE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    SafetensorError,
+)
+
+
+def read_config(file: Path, *keys: str) -> dict[str, Any]:
+    """The object in a JSON file, which must have these keys."""
+    require(file)
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        absent = [key for key in keys if key not in config]
+    except DAMAGE as error:
+        raise damaged(file, error) from error
+    if absent:
+        raise CorruptWeights(
+            f"{str(file)!r} lacks {absent[0]!r}; check that the checkpoint is of this reward and complete"
+        )
+    return config
+
+
+def load_module(build: Callable[[], nn.Module], file: Path, device: torch.device) -> Any:
+    """The network that `build` makes, filled from a safetensors file that must hold exactly its tensors: fp32, frozen."""
+    require(file)
+    try:
+        network = build()
+        network.load_state_dict(load_file(file))
+    except DAMAGE as error:
+        raise damaged(file, error) from error
+    return finished(network, file, device)
 
 
 def load_network(cls: Any, folder: Path, device: torch.device) -> Any:
     """A transformers network of class `cls` from its folder: safetensors only, fp32, frozen, every tensor found."""
-    require(folder / "config.json")
+    require(folder / CONFIG)
     try:
         network, report = cls.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
@@ -36,9 +74,14 @@ def load_network(cls: Any, folder: Path, device: torch.device) -> Any:
             f"{str(folder / WEIGHTS)!r} lacks {len(absent)} tensors of {cls.__name__} (such as {absent[0]!r}); "
             "check that the checkpoint is of this class and complete"
         )
+    return finished(network, folder / WEIGHTS, device)
+
+
+def finished(network: Any, file: Path, device: torch.device) -> Any:
+    """A filled network as rewards use it: fp32, frozen, on its device; every value must be finite."""
     for name, tensor in network.named_parameters():
         if not torch.isfinite(tensor).all():
-            raise CorruptWeights(f"{str(folder / WEIGHTS)!r} holds values that are not finite, in {name!r}")
+            raise CorruptWeights(f"{str(file)!r} holds values that are not finite, in {name!r}")
     return network.float().eval().requires_grad_(False).to(device)
 
 

@@ -4,9 +4,9 @@
     x ← x + S(n, n, n) + F′(n)         n = norm(x): image tokens ask each other, with rotary positions
     A(n, k, v)_h = softmax(Q_h n · (K k)ᵀ / √d) V v        F(n) = W (a ⊙ silu(b)),  (a, b) = U n
 
-One key and one value serve all heads h ("multi-query", Shazeer 2019, arXiv 1911.02150), attention and feed-forward run side by
-side, norms have no bias and context tokens c are not normalised: as in MPS's released network (Zhang et al. 2024, arXiv
-2405.14705).
+One key and one value serve all heads h ("multi-query", Shazeer 2019, arXiv 1911.02150), attention and feed-forward run
+side by side, norms have no bias and text tokens c are not normalised: as in MPS's released network (Zhang et al. 2024,
+arXiv 2405.14705).
 """
 
 from __future__ import annotations

@@ -3,17 +3,25 @@
     h = text transformer(c) with cross-attention to the image tokens of x, at the first token
     r = W_n ⋯ W_1 h (affine layers, no activations)        image_reward = (r − mean) / std                         −∞ … ∞
 
-mean and std are of the training images' r, so that about 98 % of scores lie in [−2, 2]. Xu, Liu, Wu, Tong, Li, Ding, Tang,
-Dong 2023, "ImageReward", arXiv 2304.05977: BLIP's ViT-L/16 and a 12-layer BERT that reads 35 tokens.
+mean and std are those of r over the training images, so that about 98 % of scores lie in [−2, 2]. Xu, Liu, Wu, Tong, Li,
+Ding, Tang, Dong 2023, "ImageReward", arXiv 2304.05977: BLIP's ViT-L/16 and a 12-layer BERT that reads 35 tokens.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from noisekit.rewards.base import Reward
+from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, load_module, load_tokenizer, read_config
+from noisekit.rewards.clip import backbone
+from noisekit.rewards.text import PromptCache
 
 
 class ImageRewardNetwork(nn.Module):
@@ -37,3 +45,39 @@ class ImageRewardNetwork(nn.Module):
         image = self.vision(pixel_values=pixels).last_hidden_state
         output = self.text(input_ids=ids, attention_mask=mask, encoder_hidden_states=image)
         return self.mlp(output.last_hidden_state[:, 0]).squeeze(-1)
+
+
+class ImageReward(Reward):
+    """A folder with config.json, model.safetensors, a tokenizer and a preprocessor_config.json.
+
+    config.json holds the arguments of `ImageRewardNetwork`, the score's `mean` and `std`, and the text's `length` in tokens.
+    """
+
+    name = "image_reward"
+    version = "standardised"
+    reads_prompt = True
+    bounds = (-math.inf, math.inf)
+    #: A ten-thousandth of the usual range, [−2, 2]; there is no other.
+    tie = 4e-4
+
+    def __init__(self, folder: Path, weights: str, device: str | torch.device) -> None:
+        super().__init__(folder, weights, device)
+        config = read_config(folder / CONFIG, "vision", "text", "mlp", "mean", "std", "length")
+        self.mean, self.std = config["mean"], config["std"]
+        self.network = load_module(
+            lambda: ImageRewardNetwork(config["vision"], config["text"], config["mlp"]),
+            folder / WEIGHTS,
+            self.device,
+        )
+        # The text meets the image in every layer, so that its tokens are all that can be kept.
+        self.text = PromptCache(load_tokenizer(folder), config["length"], self._encode)
+
+    @property
+    def family(self) -> str:
+        return self.lineage(backbone(self.network.vision.config, "BLIP"))
+
+    def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        return (self.network(pixels, *self.text(prompts)) - self.mean) / self.std
+
+    def _encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        return ids.to(self.device), mask.to(self.device)

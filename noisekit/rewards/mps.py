@@ -12,13 +12,28 @@ released code takes max_i over its whole batch, so that scores depend on their n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noisekit.rewards.base import Reward
+from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, load_module, load_tokenizer, read_config
+from noisekit.rewards.clip import backbone
 from noisekit.rewards.cross_attention import CrossAttention
+from noisekit.rewards.text import PromptCache, token_ids
+
+#: The three kinds of preference that the paper's people were asked for, in the released words.
+ASPECTS = {
+    "aesthetics": "light, color, clarity, tone, style, ambiance, artistry",
+    "detail quality": "shape, face, hair, hands, limbs, structure, instance, texture",
+    "semantic alignment": "quantity, attributes, position, number, location, word, things",
+}
+#: Conditions by name; "overall" is that of the released checkpoint.
+CONDITIONS = {"overall": ", ".join(ASPECTS.values()) + ".", **ASPECTS}
 
 
 class MPSNetwork(nn.Module):
@@ -65,3 +80,50 @@ class MPSNetwork(nn.Module):
         with torch.no_grad():
             mask = self.mask(tokens, condition)
         return end, self.image(pixels, tokens, mask), self.scale
+
+
+class MPS(Reward):
+    """A folder with config.json, model.safetensors, a tokenizer and a preprocessor_config.json.
+
+    config.json holds the arguments of `MPSNetwork` and the `condition`, a text such as those of `CONDITIONS`.
+    """
+
+    name = "mps"
+    version = "overall, threshold 0.01"
+    reads_prompt = True
+    pairwise = True
+
+    def __init__(self, folder: Path, weights: str, device: str | torch.device) -> None:
+        super().__init__(folder, weights, device)
+        config = read_config(folder / CONFIG, "clip", "cross", "condition", "threshold")
+        condition, threshold = config["condition"], config["threshold"]
+        self.network = load_module(
+            lambda: MPSNetwork(config["clip"], config["cross"], threshold), folder / WEIGHTS, self.device
+        )
+        names = {text: name for name, text in CONDITIONS.items()}
+        self.version = f"{names.get(condition, condition)}, threshold {threshold:g}"
+        self.scale = self.network.scale.item()
+        tokenizer, length = (
+            load_tokenizer(folder),
+            self.network.clip.config.text_config.max_position_embeddings,
+        )
+        ids, _ = token_ids(tokenizer, [condition], length)
+        with torch.no_grad():
+            _, self.condition = self.network.text(ids.to(self.device))
+        self.text = PromptCache(tokenizer, length, self._encode)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return -self.scale, self.scale
+
+    @property
+    def family(self) -> str:
+        return self.lineage(backbone(self.network.clip.config.vision_config))
+
+    def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+        end, tokens, mask = self.text(prompts)
+        return self.scale * F.cosine_similarity(end, self.network.image(pixels, tokens, mask))
+
+    def _encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        end, tokens = self.network.text(ids.to(self.device))
+        return end, tokens, self.network.mask(tokens, self.condition)

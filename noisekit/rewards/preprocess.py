@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -23,6 +23,14 @@ from torch import Tensor
 from noisekit.errors import CorruptWeights
 
 FILE = "preprocessor_config.json"
+
+
+class Preparation(Protocol):
+    """How a reward makes images (B, 3, H, W) in [0, 1] ready, for climbing and for judging."""
+
+    def tensor_pixels(self, images: Tensor) -> Tensor: ...
+
+    def judged_pixels(self, images: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,12 @@ class Preprocess:
         if (resized := self._resized(height, width)) != (height, width):
             images = F.interpolate(images, resized, mode="bicubic", align_corners=False, antialias=True)
         left, top, right, bottom = self._window(*resized)
-        return self._normalise(images[..., top:bottom, left:right])
+        return normalised(images[..., top:bottom, left:right], self.mean, self.std)
 
     def judged_pixels(self, images: Tensor) -> Tensor:
         """The same from 8-bit values, resized by Pillow; no gradient."""
-        return self._normalise(
-            torch.stack([self._judged(picture) for picture in to_pillow(images)]).to(images)
-        )
+        pixels = torch.stack([self._judged(picture) for picture in to_pillow(images)]).to(images)
+        return normalised(pixels, self.mean, self.std)
 
     def _judged(self, picture: Image.Image) -> Tensor:
         height, width = self._resized(picture.height, picture.width)
@@ -80,12 +87,27 @@ class Preprocess:
         top, left = round((height - self.size) / 2), round((width - self.size) / 2)
         return left, top, left + self.size, top + self.size
 
-    def _normalise(self, pixels: Tensor) -> Tensor:
-        mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        return (pixels - mean) / std
+
+class AsItIs:
+    """No preparation but the 8 bits of a judged image."""
+
+    def tensor_pixels(self, images: Tensor) -> Tensor:
+        return images
+
+    def judged_pixels(self, images: Tensor) -> Tensor:
+        return to_bytes(images).to(images) / 255
+
+
+def normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(x − mean) / std, channel by channel, of (..., 3, H, W)."""
+    return (pixels - pixels.new_tensor(mean).view(3, 1, 1)) / pixels.new_tensor(std).view(3, 1, 1)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] with 8 bits a channel."""
+    return (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def to_pillow(images: Tensor) -> list[Image.Image]:
     """Images (B, 3, H, W) in [0, 1] as 8-bit RGB pictures."""
-    bytes_ = (images.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8)
-    return [Image.fromarray(picture) for picture in bytes_.permute(0, 2, 3, 1).cpu().numpy()]
+    return [Image.fromarray(picture) for picture in to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()]

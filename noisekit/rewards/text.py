@@ -1,4 +1,8 @@
-"""Text features, encoded once per distinct prompt and then kept, the least recently used going first."""
+"""What a reward makes of a prompt before it sees an image: computed once per distinct prompt and then kept, the least
+recently used going first.
+
+Token ids are padded to the reward's full length, so that a prompt's numbers depend on no other prompt of its batch.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Prompts kept per reward; 1024 numbers each at most, so 16 MB.
-KEPT = 4096
+#: Bytes kept per reward: 16,384 prompts as 1024 numbers each, or 200 with 1024 numbers for each of 77 tokens.
+KEPT = 64 * 2**20
 
 
-class TextFeatures:
-    """`features(prompts)` gives (B, D). encode: token ids and mask, both (n, L), to features (n, D)."""
+class PromptCache:
+    """`cache(prompts)` gives what `encode` makes of B prompts, tensors (B, ...).
 
-    def __init__(self, tokenizer: Any, length: int, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
+    encode: token ids and mask, both (n, L), to a tuple of tensors (n, ...); length: L.
+    """
+
+    def __init__(
+        self, tokenizer: Any, length: int, encode: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    ) -> None:
         self.tokenizer, self.length, self.encode = tokenizer, length, encode
-        self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Tensor, ...]] = OrderedDict()
 
     @torch.no_grad()
-    def __call__(self, prompts: Sequence[str]) -> Tensor:
+    def __call__(self, prompts: Sequence[str]) -> tuple[Tensor, ...]:
         if fresh := [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._kept]:
-            tokens = self.tokenizer(
-                fresh, padding=True, truncation=True, max_length=self.length, return_tensors="pt"
-            )
-            self._warn_of_cuts(fresh)
+            encoded = self.encode(*token_ids(self.tokenizer, fresh, self.length))
+            # Cloned, since a view of one row would keep all rows in memory.
             self._kept.update(
-                zip(fresh, self.encode(tokens["input_ids"], tokens["attention_mask"]), strict=True)
+                {prompt: tuple(part[i].clone() for part in encoded) for i, prompt in enumerate(fresh)}
             )
         for prompt in prompts:
             self._kept.move_to_end(prompt)
-        features = torch.stack([self._kept[prompt] for prompt in prompts])
-        while len(self._kept) > KEPT:
+        rows = [self._kept[prompt] for prompt in prompts]
+        size = sum(part.nbytes for part in rows[0])  # that of every prompt
+        while len(self._kept) * size > KEPT:
             self._kept.popitem(last=False)
-        return features
+        return tuple(torch.stack(parts) for parts in zip(*rows, strict=True))
 
-    def _warn_of_cuts(self, prompts: Sequence[str]) -> None:
-        for prompt, ids in zip(prompts, self.tokenizer(prompts, verbose=False)["input_ids"], strict=True):
-            if len(ids) > self.length:
-                warnings.warn(
-                    f"a reward reads only the first {self.length} of the {len(ids)} tokens of prompt {prompt[:60]!r}",
-                    stacklevel=2,
-                )
+
+def token_ids(tokenizer: Any, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
+    """Token ids and their mask, 0 at padding, both (n, length); longer texts are cut, with a warning each."""
+    for text, ids in zip(texts, tokenizer(list(texts), verbose=False)["input_ids"], strict=True):
+        if len(ids) > length:
+            warnings.warn(
+                f"a reward reads only the first {length} of the {len(ids)} tokens of prompt {text[:60]!r}",
+                stacklevel=2,
+            )
+    tokens = tokenizer(
+        list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+    )
+    return tokens["input_ids"], tokens["attention_mask"]

@@ -1,66 +1,112 @@
-"""Every reward: the gradient is right, a batch equals its singles, judging agrees with climbing, damage is named."""
+"""Laws of every reward: the gradient is right, a batch equals its singles, judging agrees with climbing."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 import noisekit.rewards as rewards
+from noisekit import registry
 from noisekit.cost import Meter
-from noisekit.errors import BadValue, CorruptWeights, NotSupported
-from noisekit.rewards import load_reward, weighted_reward
+from noisekit.errors import BadValue
+from noisekit.rewards import load_reward
 from noisekit.rewards.aesthetic import Aesthetic
 from noisekit.rewards.base import Reward
 from noisekit.rewards.clip_score import CLIPScore
+from noisekit.rewards.color import Green
+from noisekit.rewards.hps import HPS
+from noisekit.rewards.image_reward import ImageReward
+from noisekit.rewards.mps import MPS
+from noisekit.rewards.pick_score import PickScore
 
 PROMPTS = ["a red circle", "two blue squares", "a red circle"]
 
+LOADED: dict[str, tuple[type[Reward], str]] = {
+    "clip_score": (CLIPScore, "clip_folder"),
+    "aesthetic": (Aesthetic, "aesthetic_folder"),
+    "hps": (HPS, "hps_folder"),
+    "pick_score": (PickScore, "pick_folder"),
+    "image_reward": (ImageReward, "image_reward_folder"),
+    "mps": (MPS, "mps_folder"),
+}
 
-@pytest.fixture(params=["clip_score", "aesthetic", "bundled clip_score", "bundled aesthetic"])
+
+def loaded(name: str, request: pytest.FixtureRequest) -> Reward:
+    cls, folder = LOADED[name]
+    return cls.from_folder(request.getfixturevalue(folder))
+
+
+@pytest.fixture(params=LOADED)
+def random_reward(request: pytest.FixtureRequest) -> Reward:
+    """With random weights; a new object, whose parts may be changed."""
+    return loaded(request.param, request)
+
+
+@pytest.fixture(params=[*LOADED, "color_green", *(f"bundled {name}" for name in LOADED)])
 def reward(request: pytest.FixtureRequest) -> Reward:
     name = request.param.removeprefix("bundled ")
-    if request.param != name:
-        if not (rewards.BUNDLED / name).is_dir():
-            pytest.skip(f"the bundled weights of {name} are not built")
-        return load_reward(name)
-    folder = request.getfixturevalue("clip_folder" if name == "clip_score" else "aesthetic_folder")
-    return {"clip_score": CLIPScore, "aesthetic": Aesthetic}[name].from_folder(folder)
-
-
-@pytest.fixture
-def clip(clip_folder: Path) -> CLIPScore:
-    return CLIPScore.from_folder(clip_folder)
-
-
-@pytest.fixture
-def bundled(
-    clip_folder: Path, aesthetic_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """The random checkpoints in the place of the bundled ones."""
-    shutil.copytree(clip_folder, tmp_path / "clip_score")
-    shutil.copytree(aesthetic_folder, tmp_path / "aesthetic")
-    monkeypatch.setattr(rewards, "BUNDLED", tmp_path)
-    rewards._loaded.cache_clear()
-    yield tmp_path
-    rewards._loaded.cache_clear()
+    if name == "color_green":
+        return Green(None, "none", "cpu")
+    if request.param == name:
+        return loaded(name, request)
+    if name not in registry.REWARDS or not (rewards.BUNDLED / name).is_dir():
+        pytest.skip(f"the bundled weights of {name} are not built")
+    return load_reward(name)
 
 
 def images(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def eight_bit(pictures: torch.Tensor) -> torch.Tensor:
-    return (pictures * 255).round() / 255
+def native(reward: Reward) -> int:
+    """The side of the images that the reward does not resize."""
+    return getattr(reward.preprocess, "size", 16)
 
 
-def test_gradient_agrees_with_finite_differences(reward: Reward) -> None:
-    """Along its own gradient, so that the slope stands far above fp32 rounding; the image is resized on the way."""
-    side = reward.preprocess.size + 5
+def in_double(reward: Any) -> Any:
+    """The reward with every number of its network in double precision."""
+    for holder in (reward, getattr(reward, "towers", None)):
+        if hasattr(holder, "network"):
+            holder.network.double()
+    if hasattr(reward, "head"):
+        reward.head = {key: value.double() for key, value in reward.head.items()}
+    if hasattr(reward, "condition"):
+        reward.condition = reward.condition.double()
+    return reward
+
+
+def test_gradient_agrees_with_finite_differences_in_double_precision(random_reward: Reward) -> None:
+    """Along five random directions; the image is resized on the way. Then single precision agrees with double."""
+    side = native(random_reward) + 5
+    pictures = 0.3 + 0.4 * images(3, 3, side, side + 3).double()
+    single = pictures.float().requires_grad_()
+    (found,) = torch.autograd.grad(random_reward(single, PROMPTS).sum(), single)
+    for cache in (getattr(random_reward, "text", None), getattr(random_reward, "towers", None)):
+        getattr(getattr(cache, "text", cache), "_kept", {}).clear()
+    exact = in_double(random_reward)
+
+    def scores(pixels: torch.Tensor) -> torch.Tensor:
+        return exact.score(exact.preprocess.tensor_pixels(pixels), PROMPTS)
+
+    leaf = pictures.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(scores(leaf).sum(), leaf)
+    assert gradient.dtype == torch.float64
+    assert (gradient.flatten(1).norm(dim=1) > 0).all()
+    for seed in range(5):
+        direction = images(*pictures.shape, seed=seed).double() - 0.5
+        slope = (scores(pictures + 1e-5 * direction) - scores(pictures - 1e-5 * direction)) / 2e-5
+        torch.testing.assert_close(slope, (gradient * direction).sum((1, 2, 3)), rtol=1e-5, atol=1e-8)
+    largest = gradient.abs().max().item()
+    torch.testing.assert_close(found.double(), gradient, rtol=0, atol=1e-4 * largest)
+
+
+def test_gradient_of_what_is_bundled_agrees_with_finite_differences(reward: Reward) -> None:
+    """Along its own gradient, so that the slope stands far above the rounding of single precision."""
+    side = native(reward) + 5
     pictures = 0.3 + 0.4 * images(3, 3, side, side + 3)
     leaf = pictures.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(reward(leaf, PROMPTS).sum(), leaf)
@@ -74,31 +120,35 @@ def test_gradient_agrees_with_finite_differences(reward: Reward) -> None:
     torch.testing.assert_close(slope, length, rtol=2e-2, atol=1e-4)
 
 
-def test_a_batch_equals_its_singles(reward: Reward) -> None:
+def test_a_batch_equals_its_singles_in_any_order(reward: Reward) -> None:
     pictures = images(3, 3, 20, 24)
     for look in (reward, reward.judge):
         batch = look(pictures, PROMPTS)
         singles = torch.cat([look(picture[None], [prompt]) for picture, prompt in zip(pictures, PROMPTS)])
         torch.testing.assert_close(batch, singles, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            look(pictures.flip(0), PROMPTS[::-1]), batch.flip(0), rtol=1e-5, atol=1e-5
+        )
         assert batch.shape == (3,)
         assert batch.dtype == torch.float32
 
 
 def test_judging_equals_climbing_on_8_bit_images_of_native_size(reward: Reward) -> None:
-    side = reward.preprocess.size
-    pictures = eight_bit(images(3, 3, side, side))
-    torch.testing.assert_close(
-        reward.judge(pictures, PROMPTS), reward(pictures, PROMPTS), rtol=1e-5, atol=reward.tie / 10
-    )
+    side = native(reward)
+    pictures = (images(3, 3, side, side) * 255).round() / 255
+    judged, climbed = reward.judge(pictures, PROMPTS), reward(pictures, PROMPTS)
+    torch.testing.assert_close(judged, climbed, rtol=1e-5, atol=reward.tie / 10)
 
 
-def test_scores_lie_within_the_bounds_and_the_family_is_named(reward: Reward) -> None:
+def test_what_stands_beside_the_score(reward: Reward) -> None:
     low, high = reward.bounds
     scores = reward(images(3, 3, 20, 20), PROMPTS)
     assert ((scores >= low) & (scores <= high)).all()
     assert 0 < reward.tie < (high - low) / 100
-    assert reward.family.startswith("CLIP ViT-")
+    assert math.isfinite(reward.tie)
+    assert reward.family.startswith(("CLIP ViT-", "BLIP ViT-", "none"))
     assert reward.version
+    assert reward.pairwise == (reward.name == "mps")
 
 
 def test_evaluations_are_counted_forward_and_backward(reward: Reward) -> None:
@@ -121,41 +171,13 @@ def test_a_nan_pixel_gives_a_nan_score(reward: Reward) -> None:
     assert reward(pictures, PROMPTS).isnan().tolist() == [False, True, False]
 
 
-def test_clip_score_is_a_hundred_cosines(clip: CLIPScore) -> None:
-    pictures = images(2, 3, 16, 16)
-    mean, std = torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1), torch.tensor([0.2, 0.3, 0.25]).view(3, 1, 1)
-    ids = torch.tensor([[2, 4, 5, 8, 3], [2, 4, 7, 9, 3]])  # a red circle, a blue square
-    with torch.no_grad():
-        output = clip.network(input_ids=ids, pixel_values=(pictures - mean) / std)
-    expected = 100 * F.cosine_similarity(output.image_embeds, output.text_embeds)
-    torch.testing.assert_close(clip(pictures, ["a red circle", "a blue square"]), expected)
+def test_scores_follow_the_prompt_where_a_reward_says_so(random_reward: Reward) -> None:
+    pictures = images(1, 3, 16, 16).expand(2, -1, -1, -1)
+    one, other = random_reward(pictures, ["a red circle", "two blue squares of the left"]).tolist()
+    assert (abs(one - other) > random_reward.tie) == random_reward.reads_prompt
 
 
-def test_each_prompt_is_encoded_once(clip: CLIPScore, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoded: list[int] = []
-    encode = clip.text.encode
-    monkeypatch.setattr(clip.text, "encode", lambda ids, mask: encoded.append(len(ids)) or encode(ids, mask))
-    for _ in range(2):
-        clip(images(3, 3, 16, 16), PROMPTS)
-    assert encoded == [2]
-
-
-def test_the_least_recently_used_prompts_are_forgotten(
-    clip: CLIPScore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("noisekit.rewards.text.KEPT", 2)
-    for prompts in (["a", "red"], ["a", "blue"], ["a", "two", "green"]):
-        clip(images(len(prompts), 3, 16, 16), prompts)
-    assert list(clip.text._kept) == ["two", "green"]
-
-
-def test_a_long_prompt_is_cut_with_a_warning(clip: CLIPScore) -> None:
-    long = "a red circle to the left of a blue square of a green square"
-    with pytest.warns(UserWarning, match="first 12 of the 16 tokens"):
-        clip(images(1, 3, 16, 16), [long])
-
-
-def test_images_of_the_wrong_kind_are_refused(clip: CLIPScore) -> None:
+def test_images_of_the_wrong_kind_are_refused(random_reward: Reward) -> None:
     good = images(2, 3, 16, 16)
     for bad, message in [
         (good[0], r"\(3, 16, 16\).*not \(B, 3, H, W\)"),
@@ -164,72 +186,24 @@ def test_images_of_the_wrong_kind_are_refused(clip: CLIPScore) -> None:
         (good[:1], r"1 images came with 2 prompts"),
     ]:
         with pytest.raises(BadValue, match=message):
-            clip(bad, PROMPTS[:2])
+            random_reward(bad, PROMPTS[:2])
     with pytest.raises(BadValue, match="single text"):
-        clip(good, "a red circle")
+        random_reward(good, "a red circle")
 
 
-def test_rewards_are_loaded_once_and_summed_by_weight(bundled: Path) -> None:
-    assert load_reward("clip_score") is load_reward("clip_score", weights="tiny", device="cpu")
-    pictures = images(3, 3, 16, 16)
-    total = weighted_reward("clip_score:0.01 + aesthetic:0.3", weights="tiny", device="cpu")
-    parts = [load_reward(name)(pictures, PROMPTS) for name in ("clip_score", "aesthetic")]
-    torch.testing.assert_close(total(pictures, PROMPTS), 0.01 * parts[0] + 0.3 * parts[1])
-
-
-def test_what_cannot_be_loaded_is_said_in_a_sentence(bundled: Path) -> None:
-    with pytest.raises(BadValue, match="did you mean 'clip_score'"):
-        load_reward("clipscore")
-    with pytest.raises(BadValue, match="neither 'tiny' nor 'published'"):
-        load_reward("clip_score", weights="large")
-    with pytest.raises(NotSupported, match="use weights='tiny'"):
-        load_reward("clip_score", weights="published")
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("clip_score", "model.safetensors"),
-        ("clip_score", "config.json"),
-        ("clip_score", "tokenizer.json"),
-        ("clip_score", "preprocessor_config.json"),
-        ("aesthetic", "model.safetensors"),
-        ("aesthetic", "head.safetensors"),
-    ],
-)
-@pytest.mark.parametrize("damage", ["missing", "truncated"])
-def test_damaged_files_are_named(bundled: Path, name: str, file: str, damage: str) -> None:
-    path = bundled / name / file
-    if damage == "missing":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(CorruptWeights, match=file.partition(".")[0]):
-        load_reward(name)
-
-
-def test_weights_of_another_network_are_refused(bundled: Path) -> None:
-    shutil.copy(bundled / "aesthetic" / "head.safetensors", bundled / "clip_score" / "model.safetensors")
-    with pytest.raises(CorruptWeights, match=r"model\.safetensors"):
-        load_reward("clip_score")
-
-
-def test_the_identity_follows_the_weights(clip_folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(clip_folder, other)
-    same = CLIPScore.from_folder(other).identity
-    assert same == CLIPScore.from_folder(clip_folder).identity
-    changed = tmp_path / "changed"
-    shutil.copytree(clip_folder, changed)
-    config = (changed / "preprocessor_config.json").read_text()
-    (changed / "preprocessor_config.json").write_text(config.replace("0.4", "0.45"))
-    assert CLIPScore.from_folder(changed).identity != same
+def test_towers_of_one_architecture_are_a_family_but_those_that_began_alone(
+    clip_folder: Path, pick_folder: Path, hps_folder: Path, mps_folder: Path
+) -> None:
+    folders = {CLIPScore: clip_folder, PickScore: pick_folder, HPS: hps_folder, MPS: mps_folder}
+    assert {cls(path, "published", "cpu").family for cls, path in folders.items()} == {"CLIP ViT-2x24/4"}
+    assert len({cls(path, "tiny", "cpu").family for cls, path in folders.items()}) == 4
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_the_same_scores(clip_folder: Path, aesthetic_folder: Path) -> None:
+def test_a_gpu_gives_the_same_scores(request: pytest.FixtureRequest) -> None:
     pictures = images(3, 3, 20, 24)
-    for cls, folder in ((CLIPScore, clip_folder), (Aesthetic, aesthetic_folder)):
+    for cls, fixture in LOADED.values():
+        folder = request.getfixturevalue(fixture)
         here, there = cls.from_folder(folder), cls.from_folder(folder, device="cuda")
         for look in ("__call__", "judge"):
             scores = getattr(there, look)(pictures.cuda(), PROMPTS)
@@ -237,11 +211,3 @@ def test_a_gpu_gives_the_same_scores(clip_folder: Path, aesthetic_folder: Path) 
             torch.testing.assert_close(
                 scores.cpu(), getattr(here, look)(pictures, PROMPTS), rtol=1e-3, atol=1e-2
             )
-
-
-def test_the_embedding_is_the_one_that_is_judged(clip: CLIPScore) -> None:
-    pictures = images(3, 3, 20, 24)
-    embeddings = clip.embed(pictures)
-    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
-    judged = 100 * (embeddings * clip.text(PROMPTS)).sum(1)
-    torch.testing.assert_close(judged, clip.judge(pictures, PROMPTS), rtol=1e-5, atol=1e-5)
