@@ -7,7 +7,9 @@ of its own, and standard is grey.
 from __future__ import annotations
 
 import io
+import math
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from matplotlib.figure import Figure
 
 from noisekit.report.source import STANDARD
 
+WIDE = 10.6  # inches that fill the page
 GREY = "#6b7280"
 INK = "#1f2933"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -68,12 +71,28 @@ def looks(names: Sequence[str]) -> Mapping[str, Look]:
     return {STANDARD: Look(GREY, "o"), **chosen}
 
 
+def rows_of(panels: int, longest: int) -> tuple[int, int]:
+    """(columns, rows) that hold some panels in rows of about equal length."""
+    rows = math.ceil(panels / longest)
+    return math.ceil(panels / rows), rows
+
+
+def wrapped(label: str) -> str:
+    """A label over several lines where it is long, broken between settings."""
+    return "\n".join(textwrap.wrap(label, 30, break_long_words=False))
+
+
 class Canvas:
     """A grid of axes; `svg` is set once the `drawing` block has ended."""
 
     figure: Figure
     axes: list[Axes]
     svg: str = ""
+
+    def hide_after(self, panels: int) -> None:
+        """Take away the axes that no panel was left for."""
+        for axes in self.axes[panels:]:
+            axes.set_visible(False)
 
 
 @contextmanager

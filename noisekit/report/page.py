@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noisekit.errors import BadValue
-from noisekit.report import plots
-from noisekit.report.figure import looks
-from noisekit.report.pictures import grid
-from noisekit.report.source import ReportedRun
-from noisekit.report.tables import DAGGER, Line, breakdown, ranking
+from noisekit.evaluation.metric import families
+from noisekit.report.correlation import correlation_table
+from noisekit.report.figure import Look, looks
+from noisekit.report.gaming import halves
+from noisekit.report.noise import noise_table
+from noisekit.report.parts import breakdown, by_kind
+from noisekit.report.pictures import AMPLIFIED, grid
+from noisekit.report.plots.cost import cost
+from noisekit.report.plots.differences import bars, by_metric
+from noisekit.report.plots.noise import noise
+from noisekit.report.plots.search import against, by_candidate, search
+from noisekit.report.published import beside, sources
+from noisekit.report.source import TRUTH, ReportedRun
+from noisekit.report.standing import standings
+from noisekit.report.tables import DAGGER, Line, Ranking, ranking
 
 
 def write_report(run: ReportedRun, path: str | Path) -> Path:
@@ -32,46 +42,101 @@ def write_report(run: ReportedRun, path: str | Path) -> Path:
 
 def render(run: ReportedRun) -> str:
     """The page as text."""
-    here = files("noisekit.report")
     environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=PackageLoader("noisekit.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
-    template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    style = (here / "page.css").read_text(encoding="utf-8")
-    return template.render(style=Markup(style), dagger=DAGGER, **_content(run))
+    style = (files("noisekit.report") / "page.css").read_text(encoding="utf-8")
+    marks = {"dagger": DAGGER, "amplified": AMPLIFIED, "truth": TRUTH}
+    environment.globals |= marks  # macros see these too
+    return environment.get_template("page.html").render(style=Markup(style), **_content(run))
 
 
 def _content(run: ReportedRun) -> dict[str, Any]:
-    frame, traces, ranked = run.frame(), run.traces(), ranking(run)
-    models, metrics = ranked.models, ranked.metrics
+    frame, ranked = run.frame(), ranking(run)
+    infos = run.metric_info
+    papers = beside(ranked.lines)
     styles = looks([line.label for line in ranked.lines])
-    searched = [line for line in ranked.lines if not line.is_standard]
+    analysis = run.noise_analysis()
+    kinds = {
+        model: by_kind(frame[frame["model"] == model], own, run.shared) for model, own in ranked.models.items()
+    }
     return {
-        "models": models,
-        "metrics": metrics,
-        "held_out": ranked.held_out,
+        "models": ranked.models,
+        "metrics": ranked.metrics,
         "counts": {name: frame[name].nunique() for name in ("prompt", "seed")} | {"image": len(frame)},
-        "findings": [line for line in searched if metrics and line.comparisons[metrics[0]].verdict != "none"],
-        "standards": {line.model: line for line in ranked.lines if line.is_standard},
+        "standings": standings(ranked, {name: info.family for name, info in infos.items() if info.family}),
+        "diverse": any(line.diversity for line in ranked.lines),
         "methods": _methods(run, ranked.lines),
+        "difference_plots": _drawn((m, by_metric(o, ranked.metrics, styles)) for m, o in ranked.models.items()),
+        "cost_plots": _drawn((m, cost(o, _judges(ranked, m), styles)) for m, o in ranked.models.items()),
+        **_searches(run, ranked, styles),
         "breakdown": breakdown(frame, ranked.lines),
-        "difference_plots": _drawn((m, plots.differences(own, metrics, styles)) for m, own in models.items()),
-        "cost_plots": _drawn((m, plots.cost(models, m, styles)) for m in ranked.held_out or metrics),
-        "search_plots": _drawn((m, plots.search(traces, own, styles)) for m, own in models.items()),
-        "gaming_plots": _drawn(
-            (f"{line.label} on {line.model}", plots.gaming(traces, line, metrics, styles))
-            for line in searched
-            if run.optimised(line.method)
+        "kind_plots": _drawn(
+            (model, bars(kinds[model], [line.label for line in own if not line.is_standard], styles))
+            for model, own in ranked.models.items()
         ),
-        "grids": {model: (own, grid(frame, own, run.folder)) for model, own in models.items()},
+        "grids": {model: (own, grid(frame, own, run.folder)) for model, own in ranked.models.items()},
+        "noise_table": noise_table(frame, ranked.lines),
+        "noise_plots": _drawn((m, noise(analysis, own, styles)) for m, own in ranked.models.items()),
+        "infos": [infos[metric] for metric in ranked.metrics],
+        "families": families(infos[metric] for metric in ranked.metrics),
+        "optimisers": _optimisers(ranked),
+        "correlations": correlation_table(run.correlations(), ranked.metrics),
+        "published": papers,
+        "papers": sources(papers),
         "facts": facts(run.manifest),
         "folder": run.folder,
     }
 
 
-def _drawn(figures: Any) -> dict[str, Markup]:
+def _searches(run: ReportedRun, ranked: Ranking, styles: Mapping[str, Look]) -> dict[str, Any]:
+    """The figures of searches: all of them; those that climb a metric, against the first metric that none of them climbs."""
+    traces = run.traces()
+    climbing = {
+        model: [line for line in own if run.optimised(line.method)] for model, own in ranked.models.items()
+    }
+    judge = {model: _judges(ranked, model)[:1] for model in ranked.models}
+    return {
+        "search_plots": _drawn((m, search(traces, own, styles)) for m, own in ranked.models.items()),
+        "path_plots": _drawn(
+            (m, against(traces, climbing[m], metric, styles)) for m in climbing for metric in judge[m]
+        ),
+        "halves": {
+            model: halves(traces, climbing[model], metric, run.shared)
+            for model in climbing
+            for metric in judge[model]
+        },
+        "judge": {model: metric for model, metrics in judge.items() for metric in metrics},
+        "candidate_plots": _drawn(
+            (f"{line.label} on {model}", by_candidate(traces, line, ranked.metrics, styles))
+            for model, lines in climbing.items()
+            for line in lines
+        ),
+    }
+
+
+def _judges(ranked: Ranking, model: str) -> list[str]:
+    """The metrics that cost is weighed against: those held out on a model, or all where none is."""
+    return ranked.held_out(model) or list(ranked.metrics)
+
+
+def _drawn(figures: Iterable[tuple[str, str]]) -> dict[str, Markup]:
     """Titles and figures, those with nothing in them left out; SVG made here is the only markup let through."""
     return {title: Markup(svg) for title, svg in figures if svg}
+
+
+def _optimisers(ranked: Ranking) -> dict[str, list[str]]:
+    """For each metric the methods that optimised it."""
+    return {
+        metric: list(
+            dict.fromkeys(line.label for line in ranked.lines if line.comparisons[metric].optimised)
+        )
+        for metric in ranked.metrics
+    }
 
 
 def _methods(run: ReportedRun, lines: Sequence[Line]) -> list[dict[str, str]]:

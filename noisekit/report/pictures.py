@@ -1,4 +1,7 @@
-"""The image grid: for each prompt the standard image first and every method's beside it, from the same noise seed."""
+"""The image grid: for each prompt the standard image first and every method's beside it, from the same noise seed.
+
+Beside each image stands what the method changed, drawn dark on white: 1 − min(1, AMPLIFIED · max over channels |x − standard|).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
-from noisekit.report.source import TRUTH
+from noisekit.report.source import STANDARD, TRUTH
 from noisekit.report.tables import Line
 
 if TYPE_CHECKING:
@@ -21,13 +25,19 @@ if TYPE_CHECKING:
 ROWS = 10
 #: Larger images are shrunk to this many pixels, which is what the page shows of them.
 LONGEST = 256
+#: How much stronger differences between images are drawn than they are.
+AMPLIFIED = 3
 
 
 @dataclass(frozen=True)
 class Picture:
-    """source: a data URI, "" where the image is missing. fulfilled: the ground truth, None where there is none."""
+    """source, change: data URIs of the image and of its difference to standard, "" where either is missing.
+
+    small: shown in large pixels. fulfilled: the ground truth, None where there is none. alternative: what a screen reader says.
+    """
 
     source: str
+    change: str
     small: bool
     fulfilled: bool | None
     alternative: str
@@ -49,7 +59,10 @@ def grid(frame: pd.DataFrame, lines: Sequence[Line], folder: Path) -> list[GridR
     rows = []
     for row in _first_of_each_kind(own.drop_duplicates("prompt").to_dict("records")):
         prompt = row["prompt"]
-        pictures = [_picture(images.get((line.method, prompt)), folder, line.label, prompt) for line in lines]
+        standard = images.get((STANDARD, prompt))
+        pictures = [
+            _picture(images.get((line.method, prompt)), standard, folder, line.label) for line in lines
+        ]
         kind = row["kind"] if isinstance(row["kind"], str) else ""
         rows.append(GridRow(prompt, kind, int(row["seed"]), pictures))
     return rows
@@ -67,24 +80,41 @@ def _first_of_each_kind(prompts: Sequence[Mapping[Any, Any]]) -> list[Mapping[An
     return sorted(chosen, key=lambda row: kinds.index(str(row["kind"])))
 
 
-def _picture(row: Mapping[Any, Any] | None, folder: Path, label: str, prompt: str) -> Picture:
-    if row is None or not isinstance(row["image"], str):
-        return Picture("", False, None, f"{label}: no image of {prompt}")
+def _picture(
+    row: Mapping[Any, Any] | None, standard: Mapping[Any, Any] | None, folder: Path, label: str
+) -> Picture:
+    image = _read(row, folder)
+    if row is None or image is None:
+        return Picture("", "", False, None, f"{label}: no image")
     score = row.get(TRUTH, math.nan)
     fulfilled = None if score is None or math.isnan(score) else bool(score)
-    source, small = embedded(folder / row["image"])
-    return Picture(source, small, fulfilled, f"{label}: {prompt}")
+    beside = None if row is standard else _read(standard, folder)
+    change = embedded(difference(image, beside)) if beside and beside.size == image.size else ""
+    return Picture(
+        embedded(image), change, max(image.size) < LONGEST // 2, fulfilled, f"{label}: {row['prompt']}"
+    )
 
 
-def embedded(file: Path) -> tuple[str, bool]:
-    """An image file as a PNG data URI, and whether it is so small that it should be shown in large pixels."""
+def _read(row: Mapping[Any, Any] | None, folder: Path) -> Image.Image | None:
+    if row is None or not isinstance(row["image"], str):
+        return None
     try:
-        with Image.open(file) as opened:
-            picture = opened.convert("RGB")
+        with Image.open(folder / row["image"]) as opened:
+            return opened.convert("RGB")
     except OSError:
-        return "", False
-    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+        return None
+
+
+def difference(image: Image.Image, standard: Image.Image) -> Image.Image:
+    """What changed between two images of one size, amplified: white where nothing did."""
+    change = np.abs(np.asarray(image, dtype=int) - np.asarray(standard, dtype=int)).max(-1)
+    return Image.fromarray((255 - np.minimum(AMPLIFIED * change, 255)).astype(np.uint8))
+
+
+def embedded(image: Image.Image) -> str:
+    """An image as the data URI of a PNG, shrunk to what the page shows of it."""
+    image = image.copy()
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"data:image/png;base64,{encoded}", max(picture.size) < LONGEST // 2
+    image.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from noisekit.evaluation.metric import MetricInfo
+    from noisekit.evaluation.noise_analysis import NoiseAnalysis
 
 STANDARD = "standard"
 TRUTH = "truth"
@@ -33,9 +34,12 @@ class ReportedRun(Protocol):
     def metrics(self) -> Sequence[str]: ...
     @property
     def metric_info(self) -> Mapping[str, MetricInfo]: ...
+    @property
+    def shared(self) -> bool:
+        """Whether all prompts had the same noises."""
 
     def frame(self) -> pd.DataFrame:
-        """One row an image: model, method, prompt, kind, unseen, seed, image, metrics, calls, seconds."""
+        """One row an image: model, method, prompt, kind, unseen, seed, image, metrics, calls, seconds, noise_*."""
 
     def traces(self) -> pd.DataFrame:
         """One row a search step of a sample: model, method, prompt, seed, step, calls, score, best, metric_*."""
@@ -43,8 +47,17 @@ class ReportedRun(Protocol):
     def summary(self) -> pd.DataFrame:
         """One row a model and method: per metric mean, difference to standard with interval, win, tie, loss."""
 
+    def correlations(self) -> pd.DataFrame:
+        """Spearman's correlation of metrics over images, within prompts; NaN where a metric is constant."""
+
+    def diversity_summary(self) -> pd.DataFrame:
+        """One row a model and method: diversity across seeds, its difference to standard with interval; may be empty."""
+
+    def noise_analysis(self) -> NoiseAnalysis:
+        """Spectra, coherence and singular vectors of the noises found; empty where none were recorded."""
+
     def optimised(self, method: str) -> frozenset[str]:
-        """Metrics that the method itself climbed."""
+        """Metrics that the method itself climbed, or was filtered by."""
 
     def objective(self, method: str) -> str:
         """What the method's score means."""
@@ -68,6 +81,11 @@ def labels(methods: Sequence[str]) -> dict[str, str]:
         wrapped = [registry.parse(inner).name for inner in one.wrapped] if alike else one.wrapped
         result[method] = registry.render(one.name, telling, wrapped) + budget
     return result
+
+
+def name_of(method: str) -> str:
+    """The bare name of a resolved method, "reno" of "reno(steps=10) @ 10 calls"."""
+    return _parsed(method)[0].name
 
 
 def _bare(one: registry.Expression) -> str:

@@ -1,4 +1,4 @@
-"""The numbers of a report as text: who did how well, against standard, at what cost.
+"""The numbers of a report as text: who did how well, against standard, at what cost, in which order.
 
 Differences are paired with the standard image of the same prompt and seed. A verdict is given only where the 95 % interval
 leaves 0 out.
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from noisekit.evaluation.ranks import Ranks, ranks
 from noisekit.report.source import STANDARD, TRUTH, ReportedRun, labels
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Line:
-    """One method on one model."""
+    """One method on one model. diversity: of its images across seeds, None where it was not measured."""
 
     model: str
     method: str
@@ -77,6 +78,7 @@ class Line:
     calls: float
     seconds: float
     comparisons: Mapping[str, Comparison]
+    diversity: Comparison | None
 
     @property
     def is_standard(self) -> bool:
@@ -93,29 +95,40 @@ class Line:
 
 @dataclass(frozen=True)
 class Ranking:
-    """models: lines by model, standard first, the others from best to worst on the first metric.
+    """models: lines by model, standard first, the others from best to worst: by the ground truth where there is one, else
+    by the mean rank over the metrics that no method on that model optimised.
 
-    metrics: those that scored anything; first the ones in held_out, which no method optimised, the ground truth before
-    all.
+    metrics: those that scored anything; first the ones that no method in the run optimised, the ground truth before all.
+    ranks: by model, over all metrics but the truth; a model with nothing to rank is missing.
     """
 
     models: Mapping[str, Sequence[Line]]
     metrics: Sequence[str]
-    held_out: Sequence[str]
+    ranks: Mapping[str, Ranks]
 
     @property
     def lines(self) -> list[Line]:
         return [line for lines in self.models.values() for line in lines]
 
+    def held_out(self, model: str) -> list[str]:
+        """The metrics that no method shown on a model optimised."""
+        return held_out(self.models[model], self.metrics)
+
+
+def held_out(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
+    """The metrics that none of some lines optimised."""
+    return [m for m in metrics if not any(line.comparisons[m].optimised for line in lines)]
+
 
 def ranking(run: ReportedRun) -> Ranking:
     """The summary of a run, read once: its intervals take seconds for large runs."""
-    summary = run.summary()
+    frame, summary = run.frame(), run.summary()
     names = labels(list(summary["method"]))
     climbed = frozenset[str]().union(*(run.optimised(method) for method in names))
     metrics = [metric for metric in run.metrics if summary[metric].notna().any()]
     metrics.sort(key=lambda metric: (metric in climbed, metric != TRUTH))
-    places = decimals(run.frame(), summary, metrics)
+    places = decimals(frame, summary, metrics)
+    spreads = _diversities(run.diversity_summary())
     models: dict[str, list[Line]] = {}
     for row in summary.to_dict("records"):
         method, optimised = row["method"], run.optimised(row["method"])
@@ -129,11 +142,26 @@ def ranking(run: ReportedRun) -> Ranking:
             calls=float(row["calls"]),
             seconds=float(row["seconds"]),
             comparisons={m: _comparison(row, m, m in optimised, places[m]) for m in metrics},
+            diversity=spreads.get((row["model"], method)),
         )
         models.setdefault(line.model, []).append(line)
-    for lines in models.values():
-        lines.sort(key=lambda line: (not line.is_standard, *(_descending(line, m) for m in metrics[:1])))
-    return Ranking(models, metrics, [metric for metric in metrics if metric not in climbed])
+    rewards = [metric for metric in metrics if metric != TRUTH]
+    found = {model: ranks(frame[frame["model"] == model], rewards, run.shared) for model in models}
+    ranked = {model: one for model, one in found.items() if one is not None}
+    for model, lines in models.items():
+        standing = _order(lines, metrics, ranked.get(model))
+        lines.sort(key=lambda line: (not line.is_standard, standing.get(line.method, math.inf)))
+    return Ranking(models, metrics, ranked)
+
+
+def _order(lines: Sequence[Line], metrics: Sequence[str], ranked: Ranks | None) -> dict[str, float]:
+    """What the lines of a model are sorted by, the lowest first; a method without it comes last."""
+    outside = held_out(lines, metrics)
+    judges = [metric for metric in outside if ranked and metric in ranked.metrics]
+    if ranked and judges and TRUTH not in outside:
+        return {str(method): rank for method, rank in ranked.of(judges)["rank"].items()}
+    means = {line.method: line.comparisons[m].mean for m in metrics[:1] for line in lines}
+    return {method: -mean for method, mean in means.items() if not math.isnan(mean)}
 
 
 def _comparison(row: Mapping[Any, Any], metric: str, optimised: bool, places: int) -> Comparison:
@@ -142,9 +170,17 @@ def _comparison(row: Mapping[Any, Any], metric: str, optimised: bool, places: in
     return Comparison(metric=metric, mean=float(row[metric]), optimised=optimised, decimals=places, **figures)
 
 
-def _descending(line: Line, metric: str) -> float:
-    mean = line.comparisons[metric].mean
-    return math.inf if math.isnan(mean) else -mean
+def _diversities(summary: pd.DataFrame) -> dict[tuple[str, str], Comparison]:
+    """Diversity across seeds by (model, method); nobody calls more of it a win."""
+    nothing = dict.fromkeys(("win", "tie", "loss"), math.nan)
+    found = {}
+    for row in summary.to_dict("records"):
+        figures = {part: float(row[f"diversity_{part}"]) for part in ("difference", "low", "high")}
+        mean = float(row["diversity"])
+        found[row["model"], row["method"]] = Comparison(
+            "diversity", mean, **figures, **nothing, optimised=False, decimals=3
+        )
+    return found
 
 
 def decimals(frame: pd.DataFrame, summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, int]:
@@ -159,64 +195,6 @@ def decimals(frame: pd.DataFrame, summary: pd.DataFrame, metrics: Sequence[str])
             places = max(places, min(places + 2, -math.floor(math.log10(narrowest / 2))))
         result[metric] = places
     return result
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A mean and the number of images behind it; share is how much of the cell to shade, 0 … 1."""
-
-    mean: float
-    images: int
-
-    @property
-    def text(self) -> str:
-        return number(self.mean, 2)
-
-    @property
-    def share(self) -> float:
-        return 0.0 if math.isnan(self.mean) else min(1.0, max(0.0, self.mean))
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """Ground truth in parts. groups: heading to its columns; rows: model, label and a cell a column, in order."""
-
-    groups: Mapping[str, Sequence[str]]
-    rows: Sequence[tuple[str, str, Sequence[Cell]]]
-
-
-def breakdown(frame: pd.DataFrame, lines: Sequence[Line]) -> Breakdown | None:
-    """Truth by kind of prompt, by whether its words were trained together, and by skill; None without any truth."""
-    if TRUTH not in frame or frame[TRUTH].isna().all():
-        return None
-    frame = frame[frame[TRUTH].notna()]
-    kinds = list(frame["kind"].dropna().unique())
-    skills = [
-        column for column in frame if str(column).startswith(f"{TRUTH}_") and frame[column].notna().any()
-    ]
-    groups = {"all": ["all"]}
-    columns: dict[str, pd.DataFrame] = {"all": frame}
-    if len(kinds) > 1:
-        groups["kind of prompt"] = kinds
-        columns |= {kind: frame[frame["kind"] == kind] for kind in kinds}
-    if frame["unseen"].notna().any():
-        groups["combination of words"] = ["seen", "unseen"]
-        unseen = frame["unseen"].astype("boolean")
-        columns |= {"seen": frame[unseen.eq(False).fillna(False)], "unseen": frame[unseen.fillna(False)]}
-    if skills:
-        groups["skill"] = [str(skill).removeprefix(f"{TRUTH}_") for skill in skills]
-    rows = []
-    for line in lines:
-        cells = [_cell(part, line, TRUTH) for part in columns.values()]
-        cells += [_cell(frame, line, str(skill)) for skill in skills]
-        rows.append((line.model, line.label, cells))
-    return Breakdown(groups, rows)
-
-
-def _cell(frame: pd.DataFrame, line: Line, column: str) -> Cell:
-    own = frame[(frame["model"] == line.model) & (frame["method"] == line.method)]
-    scores = own[column].dropna().astype(float)
-    return Cell(float(scores.mean()), len(scores))
 
 
 def number(value: float, places: int) -> str:

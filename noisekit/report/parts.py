@@ -1,0 +1,91 @@
+"""The ground truth in parts: which kinds of prompts and which skills a method helps or hurts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from noisekit.evaluation.statistics import differences, interval, mean_of_prompts
+from noisekit.report.plots.differences import Bar
+from noisekit.report.source import STANDARD, TRUTH
+from noisekit.report.tables import Line, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean and the number of images behind it; share is how much of the cell to shade, 0 … 1."""
+
+    mean: float
+    images: int
+
+    @property
+    def text(self) -> str:
+        return number(self.mean, 2)
+
+    @property
+    def share(self) -> float:
+        return 0.0 if math.isnan(self.mean) else min(1.0, max(0.0, self.mean))
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Ground truth in parts. groups: heading to its columns; rows: model, label and a cell a column, in order."""
+
+    groups: Mapping[str, Sequence[str]]
+    rows: Sequence[tuple[str, str, Sequence[Cell]]]
+
+
+def breakdown(frame: pd.DataFrame, lines: Sequence[Line]) -> Breakdown | None:
+    """Truth by kind of prompt, by whether its words were trained together, and by skill; None without any truth."""
+    if TRUTH not in frame or frame[TRUTH].isna().all():
+        return None
+    frame = frame[frame[TRUTH].notna()]
+    kinds = list(frame["kind"].dropna().unique())
+    skills = [
+        column for column in frame if str(column).startswith(f"{TRUTH}_") and frame[column].notna().any()
+    ]
+    groups = {"all": ["all"]}
+    columns: dict[str, pd.DataFrame] = {"all": frame}
+    if len(kinds) > 1:
+        groups["kind of prompt"] = kinds
+        columns |= {kind: frame[frame["kind"] == kind] for kind in kinds}
+    if frame["unseen"].notna().any():
+        groups["combination of words"] = ["seen", "unseen"]
+        unseen = frame["unseen"].astype("boolean")
+        columns |= {"seen": frame[unseen.eq(False).fillna(False)], "unseen": frame[unseen.fillna(False)]}
+    if skills:
+        groups["skill"] = [str(skill).removeprefix(f"{TRUTH}_") for skill in skills]
+    rows = []
+    for line in lines:
+        cells = [_cell(part, line, TRUTH) for part in columns.values()]
+        cells += [_cell(frame, line, str(skill)) for skill in skills]
+        rows.append((line.model, line.label, cells))
+    return Breakdown(groups, rows)
+
+
+def _cell(frame: pd.DataFrame, line: Line, column: str) -> Cell:
+    own = frame[(frame["model"] == line.model) & (frame["method"] == line.method)]
+    scores = own[column].dropna().astype(float)
+    return Cell(float(scores.mean()), len(scores))
+
+
+def by_kind(frame: pd.DataFrame, lines: Sequence[Line], shared: bool) -> dict[str, list[Bar]]:
+    """Paired differences of the truth to standard on one model: kind of prompt to a bar a method; {} for a single kind."""
+    if TRUTH not in frame or frame["kind"].nunique() < 2:
+        return {}
+    scored = frame[frame[TRUTH].notna()]
+    others = [line for line in lines if not line.is_standard]
+    kinds = {str(kind): part for kind, part in scored.groupby("kind", sort=False)}
+    return {kind: [_bar(part, line, shared) for line in others] for kind, part in kinds.items()}
+
+
+def _bar(frame: pd.DataFrame, line: Line, shared: bool) -> Bar:
+    own = frame[frame["model"] == line.model]
+    standard, method = own[own["method"] == STANDARD], own[own["method"] == line.method]
+    d = differences(method, standard, TRUTH)
+    return Bar(mean_of_prompts(d), *interval(d, shared=shared))

@@ -1,0 +1,140 @@
+"""How searches went: the score they climb by candidate, and whether what nobody climbs rises with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from noisekit.evaluation.statistics import Array
+from noisekit.report.figure import GREY, WIDE, Look, drawing, rows_of, wrapped
+from noisekit.report.source import TRUTH
+from noisekit.report.tables import DAGGER, Line
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column of the traces by candidate (1, 2, …): its mean over prompts and the reach of the 95 % band around it."""
+
+    candidates: Array
+    mean: Array
+    reach: Array
+
+
+def curve(own: pd.DataFrame, column: str) -> Curve:
+    """Samples of one prompt are averaged first; the band is 1.96 standard errors over prompts."""
+    by_prompt = own.dropna(subset=[column]).groupby(["step", "prompt"])[column].mean().astype(float)
+    by_step = by_prompt.groupby("step")
+    mean, spread, prompts = (by_step.agg(what).to_numpy(float) for what in ("mean", "std", "size"))
+    candidates = by_step.size().index.to_numpy(float) + 1
+    return Curve(candidates, mean, 1.96 * np.nan_to_num(spread) / np.sqrt(prompts))
+
+
+def search(traces: pd.DataFrame, lines: Sequence[Line], styles: Mapping[str, Look]) -> str:
+    """Best score so far by candidate on one model, one panel a method that searches."""
+    curves = []
+    for line in lines:
+        own = of_line(traces, line)
+        if "best" in own and own["step"].nunique() > 1 and own["best"].notna().any():
+            curves.append((line, own))
+    if not curves:
+        return ""
+    columns, rows = rows_of(len(curves), 4)
+    with drawing(min(WIDE, 3.6 * columns), 2.6 * rows, columns, rows) as canvas:
+        for axes, (line, own) in zip(canvas.axes, curves, strict=False):
+            _band(axes, curve(own, "best"), styles[line.label])
+            axes.set_title(wrapped(line.label))
+            axes.set_xlabel("candidates")
+            axes.set_ylabel(f"best {line.objective} so far")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        canvas.hide_after(len(curves))
+    return canvas.svg
+
+
+def climbs(traces: pd.DataFrame, line: Line, metric: str) -> bool:
+    """Whether a search was watched: a metric of its best image at two candidates or more."""
+    own, column = of_line(traces, line), f"metric_{metric}"
+    return column in own and own.dropna(subset=[column])["step"].nunique() > 1
+
+
+def against(traces: pd.DataFrame, lines: Sequence[Line], metric: str, styles: Mapping[str, Look]) -> str:
+    """The path of each search through (what it climbs, a metric that it does not), its candidates written along it."""
+    shown = [line for line in lines if climbs(traces, line, metric)]
+    if not shown:
+        return ""
+    columns, rows = rows_of(len(shown), 3)
+    with drawing(min(WIDE, 3.8 * columns), 3.2 * rows, columns, rows, share_y=True) as canvas:
+        for place, (axes, line) in enumerate(zip(canvas.axes, shown, strict=False)):
+            own = of_line(traces, line).dropna(subset=[f"metric_{metric}"])
+            _path(axes, curve(own, "best"), curve(own, f"metric_{metric}"), styles[line.label])
+            axes.set_title(wrapped(line.label))
+            axes.set_xlabel(f"{line.objective} (climbed)")
+            axes.margins(x=0.12, y=0.12)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            if place % columns == 0:
+                axes.set_ylabel(f"{metric} (held out)")
+        canvas.hide_after(len(shown))
+    return canvas.svg
+
+
+def _path(axes: Axes, climbed: Curve, judged: Curve, style: Look) -> None:
+    x, y = climbed.mean, judged.mean
+    axes.errorbar(
+        x, y, judged.reach, color=style.colour, elinewidth=1.2, linewidth=1.8, marker=style.marker, markersize=6
+    )
+    axes.axhline(y[0], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    for candidate, at in zip(climbed.candidates, zip(x, y, strict=True), strict=True):
+        axes.annotate(f"{candidate:g}", at, xytext=(4, 6), textcoords="offset points", fontsize=8.5)
+
+
+def by_candidate(
+    traces: pd.DataFrame, line: Line, metrics: Sequence[str], styles: Mapping[str, Look]
+) -> str:
+    """What the metrics say of the best image along one search: the objective first, then each metric."""
+    shown = [metric for metric in metrics if climbs(traces, line, metric)]
+    if not shown:
+        return ""
+    own, style = of_line(traces, line), styles[line.label]
+    panels = {f"{line.objective} (climbed)": "best"}
+    for metric in shown:
+        mark = f" {DAGGER} (optimised)" if line.comparisons[metric].optimised else " (held out)"
+        panels[metric + mark] = f"metric_{metric}"
+    columns, rows = rows_of(len(panels), 4)
+    with drawing(min(WIDE, 2.65 * columns), 2.5 * rows, columns, rows) as canvas:
+        for axes, (title, column) in zip(canvas.axes, panels.items(), strict=False):
+            _band(axes, curve(own, column), style, "" if column == "best" else style.marker)
+            if column == f"metric_{TRUTH}":  # a share, which the normal band may overshoot
+                bottom, top = axes.get_ylim()
+                axes.set_ylim(max(bottom, 0), min(top, 1))
+            axes.set_title(title)
+            axes.set_xlabel("candidates")
+            axes.set_xscale("log")
+            last = own["step"].max() + 1
+            axes.set_xticks([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= last])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        canvas.hide_after(len(panels))
+    return canvas.svg
+
+
+def of_line(traces: pd.DataFrame, line: Line) -> pd.DataFrame:
+    """The traces of one method on one model."""
+    if not len(traces):
+        return traces
+    return traces[(traces["model"] == line.model) & (traces["method"] == line.method)]
+
+
+def _band(axes: Axes, one: Curve, style: Look, marker: str = "") -> None:
+    axes.fill_between(
+        one.candidates, one.mean - one.reach, one.mean + one.reach, color=style.colour, alpha=0.16, lw=0
+    )
+    axes.plot(
+        one.candidates, one.mean, color=style.colour, linewidth=2, marker=marker or None, markersize=5
+    )

@@ -1,0 +1,122 @@
+"""Who wins where nobody had a hand in the metric: the first table of a report.
+
+A metric that a method climbed, or was filtered by, is no evidence for it. So the mean rank is over the metrics that no
+method on the model optimised; and since one method that climbs everything would leave none, every two methods also meet on
+all metrics that neither of the two optimised.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from noisekit.evaluation.ranks import Ranks
+from noisekit.report.source import TRUTH
+from noisekit.report.tables import DASH, Comparison, Line, Ranking, number
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one method stands. duels: how many it won, left open and lost; none of either where there were none."""
+
+    line: Line
+    rank: str
+    interval: str
+    won: int
+    open: int
+    lost: int
+
+    @property
+    def duels_text(self) -> str:
+        """Won / open / lost."""
+        return f"{self.won} / {self.open} / {self.lost}" if self.won + self.open + self.lost else DASH
+
+    @property
+    def optimised(self) -> list[str]:
+        return [metric for metric, one in self.line.comparisons.items() if one.optimised]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The methods of one model in order.
+
+    lead: the metric of the first verdict, the truth where there is one. held_out: the rewards that no method optimised.
+    climbed: the others, each with those who optimised it. related: held-out rewards with the optimised ones that share
+    their backbone. prompts: how many the ranks are over, 0 where there is no rank.
+    """
+
+    places: Sequence[Place]
+    lead: str
+    held_out: Sequence[str]
+    climbed: Mapping[str, Sequence[str]]
+    related: Mapping[str, Sequence[str]]
+    prompts: int
+
+    @property
+    def standard(self) -> Line:
+        return next(place.line for place in self.places if place.line.is_standard)
+
+    @property
+    def best(self) -> Line | None:
+        """The method with the highest mean of the lead metric among those that did not optimise it."""
+        others = [place.line for place in self.places if not place.line.is_standard]
+        fair = [line for line in others if not self.of(line).optimised and self.of(line).verdict != "none"]
+        return max(fair, key=lambda line: self.of(line).mean, default=None)
+
+    @property
+    def verdicts(self) -> Mapping[str, int]:
+        """How many methods are better than standard on the lead metric beyond the interval, how many worse, how many open."""
+        return Counter(self.of(place.line).verdict for place in self.places)
+
+    def of(self, line: Line) -> Comparison:
+        """The lead comparison of a method."""
+        return line.comparisons[self.lead]
+
+
+def standings(ranked: Ranking, families: Mapping[str, str]) -> dict[str, Standing]:
+    """By model; families: the backbone that a metric stands on, metrics without one left out."""
+    return {m: _standing(ranked, m, families) for m in ranked.models if ranked.metrics}
+
+
+def _standing(ranked: Ranking, model: str, families: Mapping[str, str]) -> Standing:
+    lines, ranks = ranked.models[model], ranked.ranks.get(model)
+    held_out = [metric for metric in ranked.held_out(model) if metric != TRUTH]
+    climbed = {
+        metric: [line.label for line in lines if line.comparisons[metric].optimised]
+        for metric in ranked.metrics
+        if metric not in held_out and metric != TRUTH
+    }
+    related = {
+        metric: [other for other in climbed if families.get(other) == families[metric]]
+        for metric in held_out
+        if metric in families
+    }
+    return Standing(
+        [_place(line, lines, ranks, held_out) for line in lines],
+        ranked.metrics[0],
+        held_out,
+        climbed,
+        {metric: others for metric, others in related.items() if others},
+        ranks.prompts if ranks else 0,
+    )
+
+
+def _place(line: Line, lines: Sequence[Line], ranks: Ranks | None, held_out: Sequence[str]) -> Place:
+    if ranks is None:
+        return Place(line, DASH, "", 0, 0, 0)
+    judges = [metric for metric in held_out if metric in ranks.metrics]
+    rank, interval = DASH, ""
+    if judges:
+        own = ranks.of(judges).loc[line.method]
+        rank = number(float(own["rank"]), 1)
+        interval = f"[{number(float(own['low']), 1)}, {number(float(own['high']), 1)}]"
+    outcomes = Counter(
+        ranks.duel(line.method, other.method, metric)
+        for other in lines
+        for metric in ranks.metrics
+        if other is not line
+        and not line.comparisons[metric].optimised
+        and not other.comparisons[metric].optimised
+    )
+    return Place(line, rank, interval, outcomes[1], outcomes[0], outcomes[-1])
