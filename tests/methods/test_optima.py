@@ -122,31 +122,6 @@ def test_reno_reaches_the_reward_maximum(one_step, ball):
     torch.testing.assert_close(target_reward(result.images, PROMPTS), result.score)
 
 
-@pytest.mark.parametrize("nesterov", [True, False])
-def test_reno_is_clipped_sgd_with_momentum(one_step, nesterov):
-    """Ten steps of a plain loop on torch's own optimiser, one sample at a time."""
-    ball = "nesterov" if nesterov else "heavy"
-    spec = f"reno(steps=10, lr=2.0, rewards='clip_score:1', weights='tiny', ball={ball!r})"
-    result = load_method(spec)(one_step, PROMPTS)
-    for i, prompt in enumerate(PROMPTS):
-        leaf = result.initial[i : i + 1].clone().requires_grad_()
-        optimiser = torch.optim.SGD([leaf], lr=2.0, momentum=0.9, nesterov=nesterov)
-        rewards, noises = [], []
-        for _ in range(10):
-            image = one_step.decode(one_step.sample(leaf, one_step.encode([prompt])))
-            reward = target_reward(image, [prompt])
-            rewards.append(reward.item())
-            noises.append(leaf.detach().clone())
-            optimiser.zero_grad()
-            (0.01 * chi_penalty(leaf).sum() - reward.sum()).backward()
-            torch.nn.utils.clip_grad_norm_([leaf], 0.1)
-            optimiser.step()
-        traced = [point.score[i] for point in result.trace.points]
-        assert traced == pytest.approx(rewards, abs=1e-4)
-        best = max(range(10), key=rewards.__getitem__)
-        torch.testing.assert_close(result.noise[i : i + 1], noises[best], atol=1e-4, rtol=0)
-
-
 def test_the_chi_penalty_is_least_on_the_shell_of_gaussian_noise():
     direction = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     direction = direction / direction.norm()

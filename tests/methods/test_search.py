@@ -5,6 +5,7 @@ normal over random noises, and what a search reaches on average follows from the
 """
 
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
@@ -92,7 +93,7 @@ def test_random_search_climbs(model):
 
 @pytest.mark.parametrize("stay", [False, True])
 def test_zero_order_search_is_the_papers_walk(model, standardised, stay):
-    """The equations written out for one sample: the best neighbour becomes the pivot, even a worse one unless told to stay."""
+    """The equations written out for one sample: the best neighbour becomes the pivot, even when it is worse."""
     prompts = MANY[:1]
     result = load_method(f"zero_order(steps=12, neighbours=2, stay={stay}, {WEIGHTS})")(model, prompts)
     source = NoiseSource(model.noise_shape, prompts, [0])
@@ -109,7 +110,7 @@ def test_zero_order_search_is_the_papers_walk(model, standardised, stay):
         best = max(best, chosen, key=reward)
     assert traced(result)[:, 0].tolist() == pytest.approx(expected, abs=1e-4)
     torch.testing.assert_close(result.noise, best)
-    assert any(later < before for before, later in zip(expected, expected[1:]))  # so the two walks differ
+    assert any(later < before for before, later in pairwise(expected))  # so the two walks differ
 
 
 def test_random_search_is_a_zero_order_search_with_one_neighbour_that_stays(model):

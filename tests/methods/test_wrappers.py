@@ -139,10 +139,8 @@ def test_what_is_wrapped_resolves_too():
 
 
 def test_a_wrapper_depends_on_all_that_it_runs(model, monkeypatch):
-    wrappers = [
-        load_method(f"{form}").resolved(model)
-        for form in (f"then({COSINE}, {RENO})", f"best_of({RENO}, n=2, {WEIGHTS})")
-    ]
+    specs = (f"then({COSINE}, {RENO})", f"best_of({RENO}, n=2, {WEIGHTS})")
+    wrappers = [load_method(spec).resolved(model) for spec in specs]
     before = [wrapper.dependencies(torch.device("cpu")) for wrapper in wrappers]
     identity = load_method(RENO).resolved(model).dependencies(torch.device("cpu"))["rewards"]
     assert before[0]["wrapped"][1]["rewards"] == before[1]["wrapped"][0]["rewards"] == identity
