@@ -13,16 +13,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from scipy.stats import rankdata, spearmanr
+from torch.nn import functional as F
 
 from noisekit.rewards import load_reward
+from noisekit.rewards.mps import CONDITIONS, MPS
 from noisekit.tiny import WEIGHTS
 from noisekit.tiny.evaluate import area, generate, look
+from noisekit.tiny.mps import LENGTH, VOCABULARY
 from noisekit.tiny.sampling import pipeline
+from noisekit.tiny.tokenizer import encode, tokenizer
+from noisekit.tiny.towers import preprocess
 from noisekit.world import draw, near_misses, parse, sample_scene, suite
 
 NAMES = ("hps", "pick_score", "image_reward", "mps", "clip_score", "aesthetic")
@@ -36,17 +42,32 @@ Pairs = tuple[list[str], torch.Tensor]  # prompts (n,), images (n, 2, 3, 32, 32)
 def rewards(names: Sequence[str] = NAMES) -> dict[str, Score]:
     """The bundled rewards by name, as functions of images and prompts."""
 
-    def scorer(name: str) -> Score:
-        reward = load_reward(name)
+    return {name: in_parts(load_reward(name)) for name in names}
 
-        @torch.no_grad()
+
+def conditions() -> dict[str, Score]:
+    """mps under each of its conditions."""
+    network, tokens = cast(MPS, load_reward("mps")).network, tokenizer(VOCABULARY, LENGTH)
+
+    def scorer(condition: str) -> Score:
         def score(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-            starts = range(0, len(prompts), 250)
-            return torch.cat([reward(images[i : i + 250], prompts[i : i + 250]) for i in starts])
+            end, seen, scale = network(preprocess(images), encode(tokens, prompts), encode(tokens, [condition]))
+            return scale * F.cosine_similarity(end, seen)
 
-        return score
+        return in_parts(score)
 
-    return {name: scorer(name) for name in names}
+    return {f"mps, {name}": scorer(condition) for name, condition in CONDITIONS.items()}
+
+
+def in_parts(score: Score) -> Score:
+    """The same score without gradient, 250 images at a time."""
+
+    @torch.no_grad()
+    def whole(images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        starts = range(0, len(prompts), 250)
+        return torch.cat([score(images[i : i + 250], prompts[i : i + 250]) for i in starts])
+
+    return whole
 
 
 def word_pairs(n: int, rng: np.random.Generator) -> Pairs:
@@ -120,13 +141,13 @@ def main(seeds: int, n: int) -> str:
     pairs = [drawn[0], through(pipe.vae, drawn[0]), drawn[1], through(pipe.vae, drawn[1])]
     images = torch.stack([generate(pipe, prompts, FIRST + seed, 8, 3.0) for seed in range(seeds)])
     truth, quality = look(images, prompts)
-    scores = {
-        name: np.stack([score(part, prompts).numpy() for part in images]) for name, score in scorers.items()
-    }
-    figures = []
-    for name, score in scorers.items():
-        within, mixed = area_within(scores[name], truth)
+    figures, scores = [], {}
+    for name, score in (scorers | conditions()).items():
+        values = np.stack([score(part, prompts).numpy() for part in images])
+        within, mixed = area_within(values, truth)
         figures.append([name, *(f"{accuracy(score, each):.3f}" for each in pairs), f"{within:.3f}"])
+        if name in scorers:
+            scores[name] = values
     header = ["reward", "word, drawn", "word, autoencoder", "quality, drawn", "quality, autoencoder"]
     first = table([*header, f"area within {mixed} prompts"], figures)
     columns = scores | {"truth": truth.astype(float), "quality": quality}

@@ -3,12 +3,15 @@
 For each pair one of four conditions is drawn, and annotators who look at nothing else judge it: with the share a of the
 prompt that an image shows and its quality q, they prefer image i with  σ(v_i − v_j),
 
-    overall              v = 10 a + 6 q
-    aesthetics, detail   v = 12 q
-    alignment            v = 14 a.
+    overall                        v = 10 a + 6 q
+    aesthetics, detail quality     v = 12 q
+    semantic alignment             v = 14 a.
 
 Where alignment counts, a caption is also preferred to one with a word changed. The published network starts from a CLIP
-that knows images and captions; here the CLIP learns that at the same time, by the loss of `preferences.contrast`.
+that knows images, captions and what words have to do with each other. Here the CLIP learns that at the same time, by the
+loss of `preferences.contrast`, and by one for the mask: with closeness s_i of the prompt's token i to the condition and
+h_i = s_i / max s, it is  max(0, 0.15 − h_i)  for words that should be heard, and  max(0, h_i + 0.05)  under conditions
+of quality alone, for all tokens but <bos>.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPConfig
 
-from noisekit.rewards.mps import MPSNetwork
+from noisekit.rewards.mps import CONDITIONS, MPSNetwork
 from noisekit.tiny import rankings
 from noisekit.tiny.preferences import SCALE, agreement, batch, contrast, preference
 from noisekit.tiny.recipe import Recipe
-from noisekit.tiny.tokenizer import SPECIAL, encode, tokenizer
+from noisekit.tiny.tokenizer import BOS, PAD, SPECIAL, encode, tokenizer
 from noisekit.tiny.towers import EMBEDDING, preprocess, save_preprocessing, text, vision
 from noisekit.tiny.train import fit
 from noisekit.tiny.workers import Crew, launch
@@ -41,18 +44,14 @@ LENGTH = 48  # the longest condition has 46 tokens
 THRESHOLD = 0.01
 CROSS = {"layers": 2, "heads": 4, "head_width": 16, "expansion": 2}
 
-AESTHETICS = "light, color, clarity, tone, style, ambiance, artistry"
-DETAIL = "shape, face, hair, hands, limbs, structure, instance, texture"
-ALIGNMENT = "quantity, attributes, position, number, location, word, things"
-OVERALL = f"{AESTHETICS}, {DETAIL}, {ALIGNMENT}."
-#: Each condition, and what its annotators see in images: factors of alignment and of quality, in logits.
-CONDITIONS = {
-    OVERALL: (10.0, 6.0),
-    f"{AESTHETICS}.": (0.0, 12.0),
-    f"{DETAIL}.": (0.0, 12.0),
-    f"{ALIGNMENT}.": (14.0, 0.0),
+#: What annotators see in an image under each condition: factors of alignment and of quality, in logits.
+FACTORS = {
+    "overall": (10.0, 6.0),
+    "aesthetics": (0.0, 12.0),
+    "detail quality": (0.0, 12.0),
+    "semantic alignment": (14.0, 0.0),
 }
-VOCABULARY = (*SPECIAL, *WORDS, *sorted(set(words(OVERALL)) - set(WORDS)))
+VOCABULARY = (*SPECIAL, *WORDS, *sorted(set(words(CONDITIONS["overall"])) - set(WORDS)))
 
 
 def network() -> MPSNetwork:
@@ -77,12 +76,13 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
     model, tokens = network(), tokenizer(VOCABULARY, LENGTH)
     model.train()
     pairs = rankings.load(work / "mps.npz")
-    conditions, factors = encode(tokens, list(CONDITIONS)), torch.tensor(list(CONDITIONS.values()))
+    conditions = encode(tokens, [CONDITIONS[name] for name in FACTORS])
+    factors = torch.tensor(list(FACTORS.values()))
 
     def loss(generator: torch.Generator) -> tuple[Tensor, float]:
         seen = batch(pairs, BATCH, generator, misses=1)
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        asked = torch.randint(len(CONDITIONS), (BATCH,), generator=generator)
+        asked = torch.randint(len(FACTORS), (BATCH,), generator=generator)
         # One image of each pair whose caption is known, with that caption and a near miss.
         member = torch.randint(2, (BATCH,), generator=generator)
         own = seen.caption[torch.arange(BATCH), member]
@@ -90,7 +90,8 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         own, member = own[row], member[row]
         misses = [str(rng.choice(near_misses(parse(seen.texts[place])))) for place in own]
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            ends, T = model.text(encode(tokens, seen.texts + misses))
+            ids = encode(tokens, seen.texts + misses)
+            ends, T = model.text(ids)
             _, K = model.text(conditions)
             output = model.clip.vision_model(pixel_values=preprocess(seen.images.flatten(0, 1)))
             image = model.clip.visual_projection(output.last_hidden_state).unflatten(0, (BATCH, 2))
@@ -105,7 +106,7 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
             cosine = score(image.flatten(0, 1), seen.prompt.repeat_interleave(2), two).view(BATCH, 2)
             texts = torch.stack([own, len(seen.texts) + torch.arange(len(own))], 1)
             picked = image[row, member].repeat_interleave(2, 0)
-            overall = torch.where(torch.rand(len(own), generator=generator) < 0.5, 0, len(CONDITIONS) - 1)
+            overall = torch.where(torch.rand(len(own), generator=generator) < 0.5, 0, len(FACTORS) - 1)
             told = score(picked, texts.flatten(), overall.repeat_interleave(2)).view(-1, 2)
         scale = model.clip.logit_scale.exp().clamp(max=SCALE)
         wanted = factors[asked, :1] * seen.alignment + factors[asked, 1:] * seen.quality
@@ -113,7 +114,8 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         w = F.normalize(ends[: len(seen.texts)].float(), dim=-1)
         value = preference(scale * cosine, wanted) + contrast(seen, u, w, scale)
         value = value + preference(scale * told, torch.tensor([[20.0, 0.0]]).expand_as(told))
-        return value, agreement(cosine, wanted)
+        heard = hearing(T[seen.prompt].float(), K[asked].float(), ids[seen.prompt], factors[asked, 0] > 0)
+        return value + 2 * heard, agreement(cosine, wanted)
 
     fit(
         crew,
@@ -131,6 +133,19 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
     crew.wait()
 
 
+def hearing(tokens: Tensor, condition: Tensor, ids: Tensor, words_count: Tensor) -> Tensor:
+    """The mask's loss for prompts' tokens (b, L, D) with their ids (b, L) and conditions' tokens (b, M, D).
+
+    words_count (b,): whether the condition asks for what the prompt says.
+    """
+    closest = (tokens @ condition.transpose(1, 2)).amax(2)
+    share = closest / closest.amax(1, keepdim=True).detach().clamp(min=1e-3)
+    told = (ids != PAD) & (ids != BOS)
+    hear = (0.15 - share).relu()[told & words_count[:, None]]
+    ignore = (share + 0.05).relu()[(ids != BOS) & ~words_count[:, None]]
+    return torch.cat([hear, ignore]).mean()
+
+
 def save(model: MPSNetwork, folder: Path) -> None:
     """Writes config.json, model.safetensors, the tokenizer's files and preprocessor_config.json."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,5 +159,5 @@ def save(model: MPSNetwork, folder: Path) -> None:
     save_preprocessing(folder)
     clip = model.clip.config.to_dict()
     clip.pop("_name_or_path", None)
-    config = {"clip": clip, "cross": CROSS, "condition": OVERALL, "threshold": THRESHOLD}
+    config = {"clip": clip, "cross": CROSS, "condition": CONDITIONS["overall"], "threshold": THRESHOLD}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,15 +1,15 @@
 """What the preference models learn from: for one prompt several images, how much of the prompt each shows, and how
 good each looks.
 
-Drawn rankings know both by construction. Their members share the layout, and differ either in words, each member one
-more word away from the prompt, or in quality. Rankings of the generator's pictures put pictures made for a prompt next
-to pictures made for prompts that differ from it in one word.
+Drawn rankings know both by construction. Their members are drawn with the same random numbers, and differ either in what
+they show, each member with one more flaw, or in quality. Rankings of the generator's pictures put pictures made for a
+prompt next to pictures made for prompts that differ from it in one word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from noisekit.tiny.pictures import SHARD, Pictures, load_generated
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.sampling import decode, pipeline
 from noisekit.world.check import Reading, judge, read
-from noisekit.world.grammar import Scene, near_misses, parse, sample_scene, words
+from noisekit.world.grammar import Scene, Thing, near_misses, parse, sample_scene
 from noisekit.world.render import draw
 
 STEP = 0.2  # the least distance in quality of two members that differ in quality
@@ -55,21 +55,21 @@ def load(path: Path) -> Rankings:
 
 
 def gather(path: Path, work: Path, out: Path, recipe: Recipe, *, k: int, seed: int, part: int | None) -> None:
-    """Writes rankings of k with `recipe.ranked` images to a file, a third from each source; a file that is there is kept.
+    """Writes rankings of k with `recipe.ranked` images to a file; a file that is there is kept.
 
-    Sources: drawn scenes, others through the autoencoder, and the generator's pictures: those of part 0, 1 or 2 (see
-    `third`), with the checker's verdicts; or, with part None, all of them without.
+    A quarter are drawn scenes, a quarter others through the autoencoder, and half the generator's pictures: those of part
+    0, 1 or 2 (see `third`), with the checker's verdicts; or, with part None, all of them without.
     """
     if path.exists():
         return
     rng = np.random.default_rng([recipe.seed, seed])
-    n = recipe.ranked // (3 * k)
+    n = recipe.ranked // (4 * k)
     pictures = load_generated(work) if part is None else third(load_generated(work), part)
     rankings = join(
         [
             drawn(n, k, rng),
             through(pipeline(str(out / "tiny")).vae, drawn(n, k, rng), rng),
-            generated(pictures, n, k, rng, checked=part is not None),
+            generated(pictures, 2 * n, k, rng, checked=part is not None),
         ]
     )
     fresh = path.with_suffix(".new.npz")
@@ -78,7 +78,7 @@ def gather(path: Path, work: Path, out: Path, recipe: Recipe, *, k: int, seed: i
 
 
 def drawn(n: int, k: int, rng: np.random.Generator) -> Rankings:
-    """Fresh scenes, all things allowed: half the rankings differ in words, half in quality."""
+    """Fresh scenes, all things allowed: half the rankings differ in what they show, half in quality."""
     images = np.empty((n, k, 3, 32, 32), np.uint8)
     captions = []
     alignment, quality = np.ones((n, k), np.float32), np.empty((n, k), np.float32)
@@ -87,8 +87,8 @@ def drawn(n: int, k: int, rng: np.random.Generator) -> Rankings:
         spoiled = i % 4 == 3  # in its pixels, instead of in the drawing
         if i % 2 == 0:
             while len(scenes) < k:
-                scenes.append(parse(str(rng.choice(near_misses(scenes[-1])))))
-            alignment[i] = [shared_words(scenes[0].caption, scene.caption) for scene in scenes]
+                scenes.append(flawed(scenes[-1], rng))
+            alignment[i] = [likeness(scenes[0], scene) for scene in scenes]
             quality[i] = rng.uniform(0.5, 1) if rng.random() < 0.5 else 1.0
         else:
             scenes *= k
@@ -112,11 +112,25 @@ def descending(k: int, rng: np.random.Generator) -> np.ndarray:
     return 1 - np.cumsum(spare[:k]) - STEP * np.arange(k)
 
 
-def shared_words(prompt: str, caption: str) -> float:
-    """The share of a prompt's words of meaning that another caption of as many words has at their places."""
-    pairs = list(zip(words(prompt), words(caption), strict=True))
-    meaning = [a == b for a, b in pairs if a not in {"a", "and", ",", "on", "background", "to", "the", "of"}]
-    return sum(meaning) / len(meaning)
+def flawed(scene: Scene, rng: np.random.Generator) -> Scene:
+    """What a careless painter makes of a scene: a word is wrong, a thing is missing, or two colours are exchanged."""
+    (one, *rest), chance = scene.objects, rng.random()
+    if chance < 0.25 and scene.kind in ("pair", "relation", "triple"):
+        return Scene("pair" if len(rest) == 2 else "single", tuple(rest), None, scene.background)
+    exchanged = rest and ((rest[0][0], one[1]), (one[0], rest[0][1]), *rest[1:])
+    if chance < 0.5 and exchanged and len({*exchanged, *scene.objects}) == len(scene.objects) + 2:
+        return replace(scene, objects=tuple(exchanged))
+    return parse(str(rng.choice(near_misses(scene))))
+
+
+def likeness(wanted: Scene, drawn: Scene) -> float:
+    """The share of what one scene asks for that a drawing of another shows, counted as in `alignment`."""
+    relation = background = None
+    if wanted.relation is not None:
+        relation = set(wanted.objects) <= set(drawn.objects) and wanted.relation == drawn.relation
+    if wanted.background is not None:
+        background = wanted.background == drawn.background
+    return _share(list(wanted.objects), list(drawn.objects), relation, background)
 
 
 def spoil(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
@@ -214,20 +228,28 @@ def alignment(reading: Reading, scene: Scene) -> float:
     A thing counts two, one of them where only its colour or only its shape is there; relation and background count one
     each. What is there too many counts like what is missing.
     """
-    wanted, found = list(scene.objects), [(o.colour, o.shape) for o in reading.objects]
-    for thing in list(wanted):
-        if thing in found:
-            wanted.remove(thing)
-            found.remove(thing)
-    met = 2.0 * (len(scene.objects) - len(wanted))
-    for colour, shape in wanted:
-        half = next((f for f in found if f[0] == colour or f[1] == shape), None)
-        if half is not None:
-            found.remove(half)
-            met += 1
-    asked = 2.0 * max(len(scene.objects), len(reading.objects))
     verdict = judge(reading, scene)
-    for demand in (verdict.relation, verdict.background):
+    found = [(o.colour, o.shape) for o in reading.objects]
+    return _share(list(scene.objects), found, verdict.relation, verdict.background)
+
+
+def _share(
+    wanted: list[Thing], found: list[tuple[str, str | None]], relation: bool | None, background: bool | None
+) -> float:
+    asked = 2.0 * max(len(wanted), len(found))
+    missing, spare, met = [], list(found), 0.0
+    for thing in wanted:
+        if thing in spare:
+            spare.remove(thing)
+            met += 2
+        else:
+            missing.append(thing)
+    for colour, shape in missing:
+        half = next((each for each in spare if each[0] == colour or each[1] == shape), None)
+        if half is not None:
+            spare.remove(half)
+            met += 1
+    for demand in (relation, background):
         asked += demand is not None
         met += demand is True
     return met / asked

@@ -23,11 +23,11 @@ class Recipe:
     clip_samples: int = 288_000
     rank_samples: int = 38_400
     aesthetic_samples: int = 224_000
-    ranked: int = 96_000  # images in the rankings of each preference model
+    ranked: int = 144_000  # images in the rankings of each preference model
     hps_samples: int = 140_000
-    pick_score_samples: int = 140_000
-    image_reward_samples: int = 160_000  # images
-    mps_samples: int = 88_000
+    pick_score_samples: int = 280_000
+    image_reward_samples: int = 384_000  # images
+    mps_samples: int = 160_000
 
 
 SMOKE = Recipe(
@@ -43,7 +43,7 @@ SMOKE = Recipe(
     clip_samples=128,
     rank_samples=128,
     aesthetic_samples=128,
-    ranked=192,
+    ranked=256,
     hps_samples=128,
     pick_score_samples=128,
     image_reward_samples=256,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from noisekit import registry
 from noisekit.tiny import train
 from noisekit.tiny.build import STAGES, build
 from noisekit.tiny.recipe import SMOKE
@@ -18,6 +19,9 @@ def test_all_stages_build_loadable_weights_and_are_skipped_the_second_time(tmp_p
     for name in ("tiny/model_index.json", "tiny-turbo/unet/config.json", "clip_score/config.json"):
         assert (out / name).exists()
     assert (out / "aesthetic" / "head.safetensors").exists()
+    for name in ("hps", "pick_score", "image_reward", "mps"):
+        reward = registry.load("reward", name, registry.REWARDS).from_folder(out / name)
+        assert reward(torch.rand(2, 3, 32, 32), ["a red circle", "two red circles"]).isfinite().all()
     assert not [path for path in out.rglob("*.json") if str(tmp_path) in path.read_text()]
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     build(None, work, out, SMOKE)
