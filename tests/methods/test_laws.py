@@ -194,6 +194,8 @@ def test_bad_prompts_and_seeds(model, prompts, seeds, says):
         load_method("standard")(model, prompts, seeds=seeds)
 
 
-def test_reno_says_what_to_give_where_the_papers_rewards_are_missing(model):
-    with pytest.raises(BadValue, match=r"reno\(rewards='clip_score:0.1', weights='tiny'\)"):
-        load_method("reno")(model, PROMPTS)
+def test_reno_takes_the_papers_rewards_where_none_are_given(model):
+    resolved = load_method("reno(weights='tiny')").resolved(model)
+    assert resolved.rewards == "hps:5 + image_reward:1 + clip_score:0.01 + pick_score:0.05"
+    assert resolved.optimised == {"hps", "image_reward", "clip_score", "pick_score"}
+    assert resolved.step_cost(model).reward == 4
