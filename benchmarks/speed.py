@@ -52,7 +52,7 @@ def main() -> None:
         (
             "reward of 16 images with text features kept, against encoding them anew",
             lambda: reward(images, sixteen),
-            lambda: fresh(lambda: reward(images, sixteen), reward.text),
+            lambda: fresh(lambda: reward(images, sixteen), reward.towers.text),
         ),
         (
             "turbo image of a known prompt, against encoding the prompt anew",

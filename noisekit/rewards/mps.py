@@ -96,17 +96,17 @@ class MPS(Reward):
     def __init__(self, folder: Path, weights: str, device: str | torch.device) -> None:
         super().__init__(folder, weights, device)
         config = read_config(folder / CONFIG, "clip", "cross", "condition", "threshold")
-        condition, threshold = config["condition"], config["threshold"]
         self.network = load_module(
-            lambda: MPSNetwork(config["clip"], config["cross"], threshold), folder / WEIGHTS, self.device
+            lambda: MPSNetwork(config["clip"], config["cross"], float(config["threshold"])),
+            folder / WEIGHTS,
+            self.device,
         )
-        names = {text: name for name, text in CONDITIONS.items()}
-        self.version = f"{names.get(condition, condition)}, threshold {threshold:g}"
         self.scale = self.network.scale.item()
-        tokenizer, length = (
-            load_tokenizer(folder),
-            self.network.clip.config.text_config.max_position_embeddings,
-        )
+        condition = config["condition"]
+        names = {text: name for name, text in CONDITIONS.items()}
+        self.version = f"{names.get(condition, condition)}, threshold {self.network.threshold:g}"
+        tokenizer = load_tokenizer(folder)
+        length = self.network.clip.config.text_config.max_position_embeddings
         ids, _ = token_ids(tokenizer, [condition], length)
         with torch.no_grad():
             _, self.condition = self.network.text(ids.to(self.device))

@@ -186,7 +186,7 @@ def mps_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = {
         "clip": clip_settings(),
         "cross": {"layers": 2, "heads": 3, "head_width": 4, "expansion": 2},
-        "threshold": 0.3,
+        "threshold": 0.7,
     }
     (folder / "config.json").write_text(json.dumps({**network, "condition": "circle square left"}))
     torch.manual_seed(5)
