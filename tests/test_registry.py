@@ -14,6 +14,9 @@ METHODS = [
     "selection(candidates=8, pick='unstable')",
     "cosine(steps=3, update='fixed_point', guidance=1.0)",
     "reno(steps=5, lr=0.7, rewards='clip_score:1 + aesthetic:0.3', weights='tiny')",
+    "best_of(n=4, weights='tiny')",
+    "best_of(reno(steps=5), n=4)",
+    "then(selection(candidates=3), best_of(then(standard, zero_order(stay=True)), n=2), cosine)",
 ]
 
 
@@ -35,6 +38,18 @@ def test_parse_undoes_render(values):
     assert registry.parse(registry.render("name", values)) == ("name", values, ())
 
 
+WRAPPED = st.recursive(
+    st.builds(registry.render, st.sampled_from(["a", "b"]), st.dictionaries(NAMES, VALUES)),
+    lambda inner: st.builds(registry.render, st.just("c"), st.dictionaries(NAMES, VALUES), st.lists(inner)),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES), st.lists(WRAPPED))
+def test_parse_undoes_render_of_methods_around_methods(values, inner):
+    assert registry.parse(registry.render("name", values, inner)) == ("name", values, tuple(inner))
+
+
 def test_lists_of_methods_split_outside_brackets_and_quotes():
     text = "standard, reno(rewards='a:1, b:2', steps=3),cosine(steps=2)"
     assert registry.split(text) == ["standard", "reno(rewards='a:1, b:2', steps=3)", "cosine(steps=2)"]
@@ -53,6 +68,12 @@ def test_lists_of_methods_split_outside_brackets_and_quotes():
         ("cosine(update='jump')", "update='jump'.*'fixed_point'"),
         ("selection(pick=3)", "pick=3.*'stable'"),
         ("cosine(3)", "does not read"),
+        ("best_of('reno', n=2)", "does not read"),
+        ("then(cosine.update)", "does not read"),
+        ("then(*standard)", "does not read"),
+        ("cosine(**{'steps': 2})", "does not read"),
+        ("cosine(steps=2, steps=3)", "does not read"),
+        ("then(" * 300 + ")" * 300, "does not read"),
         ("cosine(steps=", "does not read"),
         ("cosine(steps=__import__('os'))", "does not read"),
         ("", "does not read"),
