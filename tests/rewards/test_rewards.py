@@ -166,7 +166,7 @@ def test_a_nan_pixel_gives_a_nan_score(reward: Reward) -> None:
 def test_scores_follow_the_prompt_where_a_reward_says_so(random_reward: Reward) -> None:
     pictures = images(1, 3, 16, 16).expand(2, -1, -1, -1)
     one, other = random_reward(pictures, ["a red circle", "two blue squares of the left"]).tolist()
-    assert (abs(one - other) > random_reward.tie) == random_reward.reads_prompt
+    assert (abs(one - other) > 1e-4) == random_reward.reads_prompt  # rounding is far below
 
 
 def test_images_of_the_wrong_kind_are_refused(random_reward: Reward) -> None:
