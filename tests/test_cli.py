@@ -61,7 +61,7 @@ def rows(store: Path) -> list[dict[str, object]]:
 
 # --- help ------------------------------------------------------------------------------------------------------------
 
-COMMANDS = ["compare", "report", "generate", "score", "tiny build"]
+COMMANDS = ["compare", "report", "generate", "score", "npnet collect", "npnet train", "tiny build"]
 COMMANDS += [f"list {what}" for what in ("models", "methods", "rewards", "prompts")]
 
 
@@ -189,6 +189,50 @@ def test_score_matches_images_with_prompts(type_in: Typed, tmp_path: Path) -> No
     assert [row["truth_relation"] for row in both["scores"]] == [None, 1]
 
 
+def test_a_network_is_trained_on_collected_pairs_and_used(
+    type_in: Typed, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from noisekit.models.stable_diffusion import StableDiffusion
+
+    command = [
+        "npnet",
+        "collect",
+        "--model",
+        model,
+        "--limit",
+        "6",
+        "--steps",
+        "2",
+        "--metrics",
+        "clip_score",
+    ]
+    code, out, err = type_in(*command, "--out", "pairs")
+    assert code == 0, err
+    assert out == "pairs: 6 pairs\n"
+    sample, samples = StableDiffusion.sample, []
+
+    def interrupted(*arguments: object) -> object:
+        samples.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StableDiffusion, "sample", interrupted)
+    code, _, err = type_in(*command, "--seeds", "2", "--out", "pairs")
+    assert code == 130
+    assert err == "noisekit: interrupted; 6 pairs are kept in pairs: the same command goes on from there\n"
+    assert len(samples) == 1
+    monkeypatch.setattr(StableDiffusion, "sample", sample)
+    assert type_in(*command, "--seeds", "2", "--out", "pairs")[1] == "pairs: 12 pairs\n"
+
+    train = ["npnet", "train", "pairs", "--epochs", "1", "--filter-metric", "clip_score", "--out", "net"]
+    code, out, err = type_in(*train, "--margin", "-100")
+    assert code == 0, err
+    assert re.search(r"net: 12 of 12 pairs kept, \d+ parameters, validation loss .*identity", out)
+    golden = ["generate", "a red circle", "--model", model, "--method", "npnet(artefact='net')"]
+    code, out, err = type_in(*golden, "-o", "golden.png")
+    assert code == 0, err
+    assert "npnet(artefact='net')" in out
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 LONG = "a red circle " * 800
@@ -257,6 +301,18 @@ BAD: dict[str, tuple[list[str], str]] = {
     "scores with too few prompts": (["score", "pictures", "--prompts", "one.txt"], "2 images"),
     "scores of lost images": (["score", "pictures", "--prompts", "lost.csv"], "lost.png"),
     "scores nowhere to go": (["score", "pictures", "--prompts", "two.txt", "-o", "none/s.csv"], "none/s.csv"),
+    "pairs of no seeds": (["npnet", "collect", "--seeds", "0", "--out", "pairs"], "seeds=0"),
+    "pairs of an unknown variant": (
+        ["npnet", "collect", "--variant", "relased", "--out", "pairs"],
+        "variant='relased'",
+    ),
+    "pairs by an unknown metric": (
+        ["npnet", "collect", "--model", "MODEL", "--metrics", "hsp", "--out", "pairs"],
+        "'hsp'",
+    ),
+    "pairs among other files": (["npnet", "collect", "--model", "MODEL", "--out", "."], "holds other files"),
+    "training on no pairs": (["npnet", "train", "pictures", "--out", "net"], "noisekit npnet collect"),
+    "training without a rate": (["npnet", "train", "pictures", "--lr", "0", "--out", "net"], "lr=0"),
     "unknown stage": (["tiny", "build", "--stage", "vea"], "'vea'; did you mean 'vae'"),
 }
 

@@ -45,7 +45,6 @@ def collect(
     ] = "hps",
     steps: options.Steps = None,
     guidance: options.Guidance = None,
-    scheduler: options.Scheduler = None,
 ) -> None:
     """Make pairs of a noise and its re-denoised one, and score the images of both.
 
@@ -66,7 +65,7 @@ def collect(
     texts = _texts(prompts, limit)
     recipe = Recipe(variant, strong, weak)  # type: ignore[arg-type]  # checked there
     quiet()
-    loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
+    loaded = load_model(model, steps=steps, guidance=guidance)
     judges = [load_reward(name, "tiny", loaded.device) for name in registry.split(metrics)]
     with _kept(out):
         done = run(
