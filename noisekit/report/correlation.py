@@ -35,4 +35,5 @@ def correlation_table(
     shown = [metric for metric in metrics if metric in correlations]
     if len(shown) < 2:
         return []
-    return [(one, [Correlation(float(correlations.loc[one, other])) for other in shown]) for one in shown]
+    values = correlations.loc[shown, shown].to_numpy(float)
+    return [(one, [Correlation(value) for value in row]) for one, row in zip(shown, values, strict=True)]

@@ -77,9 +77,10 @@ def rows_of(panels: int, longest: int) -> tuple[int, int]:
     return math.ceil(panels / rows), rows
 
 
-def wrapped(label: str) -> str:
-    """A label over several lines where it is long, broken between settings."""
-    return "\n".join(textwrap.wrap(label, 30, break_long_words=False))
+def wrapped(label: str, width: int = 30) -> str:
+    """A label over several lines where it is long, broken between settings and after brackets."""
+    lines = textwrap.wrap(label.replace("(", "( "), width, break_long_words=False)
+    return "\n".join(lines).replace("( ", "(")
 
 
 class Canvas:

@@ -30,7 +30,9 @@ def halves(traces: pd.DataFrame, lines: Sequence[Line], metric: str, shared: boo
 
     The split depends on nothing that was measured, so that the change has an honest interval.
     """
-    return [half for line in lines if climbs(traces, line, metric) for half in _of(traces, line, metric, shared)]
+    return [
+        half for line in lines if climbs(traces, line, metric) for half in _of(traces, line, metric, shared)
+    ]
 
 
 def _of(traces: pd.DataFrame, line: Line, metric: str, shared: bool) -> list[Half]:

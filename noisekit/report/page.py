@@ -62,7 +62,8 @@ def _content(run: ReportedRun) -> dict[str, Any]:
     styles = looks([line.label for line in ranked.lines])
     analysis = run.noise_analysis()
     kinds = {
-        model: by_kind(frame[frame["model"] == model], own, run.shared) for model, own in ranked.models.items()
+        model: by_kind(frame[frame["model"] == model], own, run.shared)
+        for model, own in ranked.models.items()
     }
     return {
         "models": ranked.models,
@@ -71,7 +72,9 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "standings": standings(ranked, {name: info.family for name, info in infos.items() if info.family}),
         "diverse": any(line.diversity for line in ranked.lines),
         "methods": _methods(run, ranked.lines),
-        "difference_plots": _drawn((m, by_metric(o, ranked.metrics, styles)) for m, o in ranked.models.items()),
+        "difference_plots": _drawn(
+            (m, by_metric(o, ranked.metrics, styles)) for m, o in ranked.models.items()
+        ),
         "cost_plots": _drawn((m, cost(o, _judges(ranked, m), styles)) for m, o in ranked.models.items()),
         **_searches(run, ranked, styles),
         "breakdown": breakdown(frame, ranked.lines),
@@ -132,9 +135,7 @@ def _drawn(figures: Iterable[tuple[str, str]]) -> dict[str, Markup]:
 def _optimisers(ranked: Ranking) -> dict[str, list[str]]:
     """For each metric the methods that optimised it."""
     return {
-        metric: list(
-            dict.fromkeys(line.label for line in ranked.lines if line.comparisons[metric].optimised)
-        )
+        metric: list(dict.fromkeys(line.label for line in ranked.lines if line.comparisons[metric].optimised))
         for metric in ranked.metrics
     }
 

@@ -1,6 +1,6 @@
 """The image grid: for each prompt the standard image first and every method's beside it, from the same noise seed.
 
-Beside each image stands what the method changed, drawn dark on white: 1 − min(1, AMPLIFIED · max over channels |x − standard|).
+Beside each image stands what the method changed, dark on white: 1 − min(1, AMPLIFIED · max over channels |x − x_standard|).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ AMPLIFIED = 3
 class Picture:
     """source, change: data URIs of the image and of its difference to standard, "" where either is missing.
 
-    small: shown in large pixels. fulfilled: the ground truth, None where there is none. alternative: what a screen reader says.
+    small: shown in large pixels. fulfilled: the ground truth, None where there is none.
+    alternative: what a screen reader says.
     """
 
     source: str

@@ -89,8 +89,8 @@ def sources(methods: Sequence[Beside]) -> list[tuple[str, str]]:
 def _experiment(row: Mapping[str, Any]) -> Experiment:
     scales, suspects = row.get("scale", {}), row.get("suspect", {})
     figures = {
-        metric: Figure(*pair, scales.get(metric, ""), suspects.get(metric, ""))
-        for metric, pair in row["values"].items()
+        metric: Figure(against, method, scales.get(metric, ""), suspects.get(metric, ""))
+        for metric, (against, method) in row["values"].items()
     }
     return Experiment(
         paper=_table()["sources"][row["paper"]]["short"],

@@ -59,14 +59,14 @@ class Standing:
 
     @property
     def best(self) -> Line | None:
-        """The method with the highest mean of the lead metric among those that did not optimise it."""
+        """The method with the greatest gain in the lead metric among those that did not optimise it."""
         others = [place.line for place in self.places if not place.line.is_standard]
         fair = [line for line in others if not self.of(line).optimised and self.of(line).verdict != "none"]
-        return max(fair, key=lambda line: self.of(line).mean, default=None)
+        return max(fair, key=lambda line: self.of(line).difference, default=None)
 
     @property
     def verdicts(self) -> Mapping[str, int]:
-        """How many methods are better than standard on the lead metric beyond the interval, how many worse, how many open."""
+        """How many methods are better than standard on the lead metric beyond the interval, worse, and open."""
         return Counter(self.of(place.line).verdict for place in self.places)
 
     def of(self, line: Line) -> Comparison:
@@ -108,9 +108,8 @@ def _place(line: Line, lines: Sequence[Line], ranks: Ranks | None, held_out: Seq
     judges = [metric for metric in held_out if metric in ranks.metrics]
     rank, interval = DASH, ""
     if judges:
-        own = ranks.of(judges).loc[line.method]
-        rank = number(float(own["rank"]), 1)
-        interval = f"[{number(float(own['low']), 1)}, {number(float(own['high']), 1)}]"
+        mean, low, high = ranks.of(judges).T[line.method].tolist()
+        rank, interval = number(mean, 1), f"[{number(low, 1)}, {number(high, 1)}]"
     outcomes = Counter(
         ranks.duel(line.method, other.method, metric)
         for other in lines

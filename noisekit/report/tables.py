@@ -95,8 +95,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Ranking:
-    """models: lines by model, standard first, the others from best to worst: by the ground truth where there is one, else
-    by the mean rank over the metrics that no method on that model optimised.
+    """models: lines by model, standard first, the others from best to worst: by the gain in ground truth where there is
+    one, else by the mean rank over the metrics that no method on that model optimised.
 
     metrics: those that scored anything; first the ones that no method in the run optimised, the ground truth before all.
     ranks: by model, over all metrics but the truth; a model with nothing to rank is missing.
@@ -160,8 +160,8 @@ def _order(lines: Sequence[Line], metrics: Sequence[str], ranked: Ranks | None) 
     judges = [metric for metric in outside if ranked and metric in ranked.metrics]
     if ranked and judges and TRUTH not in outside:
         return {str(method): rank for method, rank in ranked.of(judges)["rank"].items()}
-    means = {line.method: line.comparisons[m].mean for m in metrics[:1] for line in lines}
-    return {method: -mean for method, mean in means.items() if not math.isnan(mean)}
+    gains = {line.method: line.comparisons[m].difference for m in metrics[:1] for line in lines}
+    return {method: -gain for method, gain in gains.items() if not math.isnan(gain)}
 
 
 def _comparison(row: Mapping[Any, Any], metric: str, optimised: bool, places: int) -> Comparison:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from noisekit.evaluation.metric import MetricInfo
+from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import summary
 
 HOSTILE = "<b>bold</b><script>document.title='owned'</script> & \"a red circle\" <img src=x onerror=alert(1)>"
@@ -65,8 +66,36 @@ class SyntheticRun:
     def traces(self) -> pd.DataFrame:
         return self.points.copy()
 
+    shared = False
+
     def summary(self) -> pd.DataFrame:
         return summary(self.rows, self.metrics, {"truth": 0.0})
+
+    def correlations(self) -> pd.DataFrame:
+        return self.rows[list(self.metrics)].astype(float).corr("spearman")
+
+    def diversity_summary(self) -> pd.DataFrame:
+        """Selection is as diverse as standard or more, reno less."""
+        rows = self.rows[["model", "method"]].drop_duplicates()
+        d = rows["method"].map(lambda method: np.nan if method == "standard" else -0.02 * ("reno" in method))
+        ends = {"diversity_low": d - 0.01, "diversity_high": d + 0.01}
+        return rows.assign(n_prompts=5, seeds=3, diversity=0.1 + d.fillna(0), diversity_difference=d, **ends)
+
+    def noise_analysis(self) -> NoiseAnalysis:
+        """All keep the low frequencies, double the power of the middle ones and keep half of the high ones."""
+        records = [
+            {
+                "model": model,
+                "method": method,
+                "shape": [4, 4, 4],
+                "found": [4.0, 16.0, 40.0, 4.0],
+                "initial": [4.0, 16.0, 20.0, 4.0],
+                "cross": [4.0, 16.0, 20.0, 2.0],
+                "similarity": [0.9, 0.5],
+            }
+            for model, method in self.rows[["model", "method"]].drop_duplicates().to_numpy()
+        ]
+        return noise_analysis(records)
 
     def optimised(self, method: str) -> frozenset[str]:
         return frozenset({"clip_score"} if method.startswith("reno") else set())
@@ -113,6 +142,8 @@ def make_run(tmp_path: Path) -> Callable[..., SyntheticRun]:
                                 "calls": float(CALLS[method]),
                                 "seconds": CALLS[method] / 100,
                                 "stopped": "done",
+                                "noise_norm": 16.0,
+                                "noise_distance": 0.0 if method == "standard" else 3.0,
                             }
                         )
                         points += trace(key, method, rng)

@@ -62,7 +62,7 @@ def requested(browser: Any) -> list[str]:
 def test_all_of_it_shows_and_nothing_else_happens(page: Any, run: Any) -> None:
     assert page.title.startswith("noisekit report")
     widths = page.execute_script("return [...document.images].map(image => image.naturalWidth)")
-    assert widths == [32] * (5 * 2 + 5 * 3)
+    assert widths == [32] * (5 * (2 + 1) + 5 * (3 + 2))  # images, and what the methods changed in them
     rendering = page.execute_script("return getComputedStyle(document.images[0]).imageRendering")
     assert rendering == "pixelated"
     for model, lines in ranking(run).models.items():
@@ -87,10 +87,12 @@ def test_it_fits_the_screen_and_is_not_blank(page: Any, width: int) -> None:
     metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    page.execute_script("document.querySelectorAll('details').forEach(folded => { folded.open = true })")
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
     sizes = page.execute_script(
         "return [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().toJSON())"
     )
-    assert len(sizes) == 8
+    assert len(sizes) == 13
     assert all(size["width"] > 200 and size["height"] > 60 for size in sizes)
     for selector in ("h1", "#ranking figure svg", "#images table"):
         page.execute_script(f"document.querySelector('{selector}').scrollIntoView()")

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from noisekit.errors import BadValue
 from noisekit.report import write_report
 from noisekit.report.page import facts, render
-from noisekit.report.pictures import embedded, grid
+from noisekit.report.pictures import AMPLIFIED, difference, grid
 from noisekit.report.tables import ranking
 
 
@@ -25,6 +26,16 @@ def test_it_asks_for_nothing_from_outside(run: Any) -> None:
     assert "@import" not in page
     assert [target for target in re.findall(r"url\(([^)]*)\)", page) if not target.startswith("#")] == []
     assert "<script" not in page
+
+
+def test_whoever_cannot_see_it_gets_names(run: Any) -> None:
+    page = render(run)
+    assert re.findall(r"<th(?![^>]*scope=)[^>]*>", page.replace("<thead>", "")) == []
+    assert re.findall(r'<img(?![^>]*alt="[^"]+")[^>]*>', page) == []
+    assert page.count('role="img"') == page.count("<svg")
+    assert len(re.findall(r'aria-label="[^"]+">\s*<svg', page)) == page.count("<svg")
+    for target in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{target}"' in page
 
 
 def test_a_prompt_full_of_html_is_text(run: Any) -> None:
@@ -40,12 +51,19 @@ def test_it_is_the_same_for_the_same_run(run: Any) -> None:
 
 def test_every_figure_is_there_with_its_text(run: Any) -> None:
     page = render(run)
-    assert page.count("<svg") == page.count("</svg>") == 2 + 2 + 2 + 2
+    of_both = ["differences", "cost", "search", "kinds of prompts", "noise"]
+    of_turbo = ["reward against truth", "metrics of the short reno", "metrics of the long reno"]
+    assert page.count("<svg") == page.count("</svg>") == 2 * len(of_both) + len(of_turbo)
     for text in (
         "difference to standard",
         "denoiser calls per image",
+        "seconds per image",
+        "Pareto front",
+        "truth (held out)",
         "best reward so far",
         "clip_score † (optimised)",
+        "coherence with the initial noise",
+        "by chance",
     ):
         assert re.search(rf"<text[^>]*>\s*{re.escape(text)}", page), text
 
@@ -54,8 +72,14 @@ def test_a_run_of_standard_alone_without_truth_or_traces(make_run: Callable[...,
     run = make_run({"a photo of a cat": None}, {"tiny": ["standard"]}, seeds=1)
     run.points = pd.DataFrame()
     page = render(run)
-    assert "In short" not in page
-    assert "Ground truth" not in page
+    for absent in (
+        "Most aesthetic",
+        "Ground truth by",
+        "How the searches went",
+        "What the papers",
+        "changed in these",
+    ):
+        assert absent not in page
     assert "a photo of a cat" in page
 
 
@@ -73,16 +97,29 @@ def test_pictures_stand_in_the_order_of_the_table_and_are_not_chosen(run: Any) -
 def test_a_missing_image_leaves_a_gap(run: Any) -> None:
     first = run.rows.iloc[0]
     (run.folder / first["image"]).unlink()
-    assert embedded(run.folder / first["image"]) == ("", False)
-    assert render(run).count("no image") == 1
+    page = render(run)
+    assert page.count('class="missing">no image') == 1 + 1  # of standard, and what selection changed in it
 
 
 def test_large_images_are_shrunk_and_small_ones_are_not_smoothed(make_run: Callable[..., Any]) -> None:
     for side, small in [(32, True), (600, False)]:
         run = make_run({"a red circle": "single"}, {"tiny": ["standard"]}, side=side, seeds=1)
-        source, is_small = embedded(run.folder / run.rows["image"][0])
-        assert is_small is small
-        assert len(source) < 300_000
+        (row,) = grid(run.frame(), ranking(run).models["tiny"], run.folder)
+        (picture,) = row.pictures
+        assert picture.small is small
+        assert len(picture.source) < 300_000
+
+
+def test_what_changed_is_dark_on_white_and_amplified_by_what_the_page_says(run: Any) -> None:
+    standard = Image.new("RGB", (4, 1), (100, 100, 100))
+    image = standard.copy()
+    for x, pixel in enumerate([(100, 100, 100), (100, 110, 95), (80, 100, 100), (255, 0, 100)]):
+        image.putpixel((x, 0), pixel)
+    expected = [255, 255 - AMPLIFIED * 10, 255 - AMPLIFIED * 20, 0]
+    assert list(difference(image, standard).get_flattened_data()) == expected
+    assert re.search(rf"drawn\s+{AMPLIFIED} times as strong", render(run))
+    rows = grid(run.frame(), ranking(run).models["tiny-turbo"], run.folder)
+    assert all([bool(picture.change) for picture in row.pictures] == [False, True, True] for row in rows)
 
 
 def test_a_manifest_is_flattened() -> None:

@@ -12,8 +12,10 @@ import pytest
 from rich.console import Console
 
 from noisekit.report import show
+from noisekit.report.parts import breakdown, by_kind
 from noisekit.report.source import labels
-from noisekit.report.tables import Comparison, breakdown, decimals, number, ranking, signed
+from noisekit.report.tables import Comparison, decimals, number, ranking, signed
+from tests.report.conftest import RENO_LONG, RENO_SHORT
 
 
 def compared(**figures: float) -> Comparison:
@@ -82,13 +84,27 @@ def test_lines_start_with_standard_and_mark_what_was_optimised(run: Any) -> None
     for lines in models.values():
         assert lines[0].is_standard
         assert lines[0].comparisons["truth"].verdict == "none"
-        truths = [line.comparisons["truth"].mean for line in lines[1:]]
-        assert truths == sorted(truths, reverse=True)
+        gains = [line.comparisons["truth"].difference for line in lines[1:]]
+        assert gains == sorted(gains, reverse=True)
     reno = models["tiny-turbo"][1]
     assert [metric for metric, one in reno.comparisons.items() if one.optimised] == ["clip_score"]
     assert reno.comparisons["clip_score"].verdict == "better"
     assert ranked.metrics == ["truth", "aesthetic", "clip_score"]
-    assert ranked.held_out == ["truth", "aesthetic"]
+    assert ranked.held_out("tiny-turbo") == ["truth", "aesthetic"]
+    assert ranked.held_out("tiny") == ["truth", "aesthetic", "clip_score"]
+
+
+def test_without_a_truth_lines_go_by_their_mean_rank_on_what_is_held_out(
+    make_run: Callable[..., Any],
+) -> None:
+    run = make_run(dict.fromkeys("abcdef"))
+    gains = {"standard": 0.0, RENO_SHORT: 0.5, RENO_LONG: -0.5}
+    turbo = run.rows["model"] == "tiny-turbo"
+    run.rows.loc[turbo, "aesthetic"] += run.rows.loc[turbo, "method"].map(gains)
+    lines = ranking(run).models["tiny-turbo"]
+    assert [line.method for line in lines] == ["standard", RENO_SHORT, RENO_LONG]
+    run.rows.loc[turbo, "aesthetic"] -= 2 * run.rows.loc[turbo, "method"].map(gains)
+    assert [line.method for line in ranking(run).models["tiny-turbo"]] == ["standard", RENO_LONG, RENO_SHORT]
 
 
 def test_truth_in_parts(run: Any) -> None:
@@ -101,6 +117,19 @@ def test_truth_in_parts(run: Any) -> None:
         assert len(cells) == width
         assert cells[0].images == len(run.rows[(run.rows.model == model) & (run.rows.method == "standard")])
         assert cells[0].images == cells[-4].images + cells[-3].images  # seen and unseen
+
+
+def test_differences_by_kind_are_those_of_its_prompts(run: Any) -> None:
+    frame = run.frame()
+    reno = frame["method"] == RENO_LONG
+    frame["truth"] = np.where(reno & (frame["kind"] == "single"), 1.0, 0.0)
+    lines = ranking(run).models["tiny-turbo"]
+    bars = by_kind(frame[frame["model"] == "tiny-turbo"], lines, shared=False)
+    others = [line.method for line in lines if not line.is_standard]
+    assert list(bars) == ["single", "count", "pair", "relation"]
+    assert [bar.difference for bar in bars["single"]] == [float(method == RENO_LONG) for method in others]
+    assert [bar.difference for bar in bars["pair"]] == [0.0, 0.0]
+    assert by_kind(frame[frame["kind"] == "pair"], lines, shared=False) == {}
 
 
 def test_without_a_truth_there_are_no_parts_and_another_metric_leads(make_run: Callable[..., Any]) -> None:

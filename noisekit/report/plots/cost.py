@@ -1,6 +1,6 @@
 """Quality against cost, and its Pareto front.
 
-    a method is on the front  ⇔  no other is as good for less, nor better for as much
+a method is on the front  ⇔  no other is as good for less, nor better for as much
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
@@ -47,20 +48,28 @@ def cost(lines: Sequence[Line], metrics: Sequence[str], styles: Mapping[str, Loo
         panels = [(metric, paid) for metric in metrics for paid in COSTS]
         for axes, (metric, paid) in zip(canvas.axes, panels, strict=True):
             _panel(axes, [line for line in lines if COSTS[paid](line) > 0], metric, paid, styles)
-        entries = {}
+        entries: dict[str, Artist] = {}
         for axes in canvas.axes:
             entries |= {str(handle.get_label()): handle for handle in axes.get_legend_handles_labels()[0]}
-        canvas.figure.legend(
-            entries.values(), [wrapped(label) for label in entries], loc="outside lower left", ncols=3
-        )
+        names = [wrapped(label) for label in entries]
+        canvas.figure.legend(list(entries.values()), names, loc="outside lower left", ncols=3)
     return canvas.svg
+
+
+def on_front(lines: Sequence[Line], metric: str, price: Callable[[Line], float]) -> list[Line]:
+    """The methods on the Pareto front of a metric, from cheap to dear; those that optimised it are not asked."""
+    fair = [
+        line
+        for line in lines
+        if not line.comparisons[metric].optimised and not math.isnan(line.comparisons[metric].mean)
+    ]
+    return [fair[i] for i in front([(price(line), line.comparisons[metric].mean) for line in fair])]
 
 
 def _panel(axes: Axes, lines: Sequence[Line], metric: str, paid: str, styles: Mapping[str, Look]) -> None:
     price = COSTS[paid]
     shown = [line for line in lines if not math.isnan(line.comparisons[metric].mean)]
-    fair = [line for line in shown if not line.comparisons[metric].optimised]
-    chosen = [fair[i] for i in front([(price(line), line.comparisons[metric].mean) for line in fair])]
+    chosen = on_front(shown, metric, price)
     prices: list[float] = []
     for line in shown:
         near = [paid for paid in prices if abs(math.log(paid / price(line))) < CLOSE]
@@ -89,10 +98,10 @@ def _panel(axes: Axes, lines: Sequence[Line], metric: str, paid: str, styles: Ma
 
 def _point(axes: Axes, line: Line, metric: str, x: float, style: Look, on_front: bool) -> None:
     one = line.comparisons[metric]
-    pale = {"alpha": 1.0 if on_front else 0.45}
+    alpha = 1.0 if on_front else 0.45
     if not math.isnan(one.low):
         base = one.mean - one.difference
-        axes.plot([x, x], [base + one.low, base + one.high], color=style.colour, linewidth=2, **pale)
+        axes.plot([x, x], [base + one.low, base + one.high], color=style.colour, linewidth=2, alpha=alpha)
     label = line.label + (f" {DAGGER}" if one.optimised else "")
     axes.plot(
         x,
@@ -104,7 +113,7 @@ def _point(axes: Axes, line: Line, metric: str, x: float, style: Look, on_front:
         mew=1.8,
         ms=8,
         label=label,
-        **pale,
+        alpha=alpha,
     )
     if line.is_standard:
         axes.axhline(one.mean, color=GREY, linewidth=1, linestyle=(0, (4, 3)))

@@ -38,7 +38,9 @@ def bars(panels: Mapping[str, Sequence[Bar]], labels: Sequence[str], styles: Map
     if not shown:
         return ""
     columns, rows = rows_of(len(shown), 4)
-    with drawing(WIDE, rows * (0.95 + 0.36 * len(labels)), columns, rows, share_y=True) as canvas:
+    named = [wrapped(label) for label in labels]
+    tall = max(0.36, *(0.17 * (1 + name.count("\n")) for name in named))
+    with drawing(WIDE, rows * (0.95 + tall * len(labels)), columns, rows, share_y=True) as canvas:
         for axes, (title, row) in zip(canvas.axes, shown.items(), strict=False):
             axes.axvline(0, color=GREY, linewidth=1.2)
             for place, (bar, label) in enumerate(zip(row, labels, strict=True)):
@@ -46,12 +48,10 @@ def bars(panels: Mapping[str, Sequence[Bar]], labels: Sequence[str], styles: Map
                 if not math.isnan(bar.low):
                     axes.plot([bar.low, bar.high], [place, place], color=style.colour, linewidth=2)
                 fill = "white" if bar.hollow else style.colour
-                axes.plot(
-                    bar.difference, place, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=7.5
-                )
+                axes.plot(bar.difference, place, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=7.5)
             axes.set_title(title)
             axes.set_xlabel("difference to standard")
-            axes.set_yticks(range(len(labels)), [wrapped(label) for label in labels])
+            axes.set_yticks(range(len(labels)), named)
             axes.set_ylim(len(labels) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0, labelsize=10)
             axes.xaxis.set_major_locator(MaxNLocator(4))

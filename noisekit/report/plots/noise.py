@@ -1,4 +1,4 @@
-"""What methods did to the noise: its spectrum, what is left of the initial noise at each frequency, and its singular vectors."""
+"""What methods did to the noise: what is left of the initial one at each frequency, the spectrum, the singular vectors."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def search(traces: pd.DataFrame, lines: Sequence[Line], styles: Mapping[str, Loo
     with drawing(min(WIDE, 3.6 * columns), 2.6 * rows, columns, rows) as canvas:
         for axes, (line, own) in zip(canvas.axes, curves, strict=False):
             _band(axes, curve(own, "best"), styles[line.label])
-            axes.set_title(wrapped(line.label))
+            axes.set_title(wrapped(line.label, 24))
             axes.set_xlabel("candidates")
             axes.set_ylabel(f"best {line.objective} so far")
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -74,7 +74,7 @@ def against(traces: pd.DataFrame, lines: Sequence[Line], metric: str, styles: Ma
         for place, (axes, line) in enumerate(zip(canvas.axes, shown, strict=False)):
             own = of_line(traces, line).dropna(subset=[f"metric_{metric}"])
             _path(axes, curve(own, "best"), curve(own, f"metric_{metric}"), styles[line.label])
-            axes.set_title(wrapped(line.label))
+            axes.set_title(wrapped(line.label, 24))
             axes.set_xlabel(f"{line.objective} (climbed)")
             axes.margins(x=0.12, y=0.12)
             axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -87,16 +87,21 @@ def against(traces: pd.DataFrame, lines: Sequence[Line], metric: str, styles: Ma
 def _path(axes: Axes, climbed: Curve, judged: Curve, style: Look) -> None:
     x, y = climbed.mean, judged.mean
     axes.errorbar(
-        x, y, judged.reach, color=style.colour, elinewidth=1.2, linewidth=1.8, marker=style.marker, markersize=6
+        x,
+        y,
+        judged.reach,
+        color=style.colour,
+        elinewidth=1.2,
+        linewidth=1.8,
+        marker=style.marker,
+        markersize=6,
     )
     axes.axhline(y[0], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     for candidate, at in zip(climbed.candidates, zip(x, y, strict=True), strict=True):
         axes.annotate(f"{candidate:g}", at, xytext=(4, 6), textcoords="offset points", fontsize=8.5)
 
 
-def by_candidate(
-    traces: pd.DataFrame, line: Line, metrics: Sequence[str], styles: Mapping[str, Look]
-) -> str:
+def by_candidate(traces: pd.DataFrame, line: Line, metrics: Sequence[str], styles: Mapping[str, Look]) -> str:
     """What the metrics say of the best image along one search: the objective first, then each metric."""
     shown = [metric for metric in metrics if climbs(traces, line, metric)]
     if not shown:
@@ -135,6 +140,4 @@ def _band(axes: Axes, one: Curve, style: Look, marker: str = "") -> None:
     axes.fill_between(
         one.candidates, one.mean - one.reach, one.mean + one.reach, color=style.colour, alpha=0.16, lw=0
     )
-    axes.plot(
-        one.candidates, one.mean, color=style.colour, linewidth=2, marker=marker or None, markersize=5
-    )
+    axes.plot(one.candidates, one.mean, color=style.colour, linewidth=2, marker=marker or None, markersize=5)

@@ -1,0 +1,73 @@
+"""Who stands where on what nobody optimised, and what the page says when a method optimises everything."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from noisekit.report.page import render
+from noisekit.report.standing import Standing, standings
+from noisekit.report.tables import ranking
+from tests.report.conftest import RENO_LONG, SELECTION
+
+FAMILIES = {"clip_score": "CLIP", "aesthetic": "CLIP", "truth": "checker"}
+
+
+def standing(run: Any, model: str) -> Standing:
+    return standings(ranking(run), FAMILIES)[model]
+
+
+def text(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+
+
+def test_methods_meet_only_where_neither_had_a_hand_in_the_metric(run: Any) -> None:
+    turbo = standing(run, "tiny-turbo")
+    assert turbo.lead == "truth"
+    assert turbo.held_out == ["aesthetic"]
+    assert turbo.climbed == {"clip_score": ["reno(steps=20)", "reno(steps=10)"]} or turbo.climbed == {
+        "clip_score": ["reno(steps=10)", "reno(steps=20)"]
+    }
+    assert turbo.related == {"aesthetic": ["clip_score"]}
+    for place in turbo.places:  # two opponents, on aesthetic alone
+        assert place.won + place.open + place.lost == 2
+    tiny = standing(run, "tiny")
+    assert tiny.held_out == ["aesthetic", "clip_score"]
+    assert [place.won + place.open + place.lost for place in tiny.places] == [2, 2]
+
+
+def test_a_real_gain_wins_its_duels_and_its_rank(run: Any) -> None:
+    run.rows.loc[run.rows["method"] == SELECTION, ["aesthetic", "clip_score"]] += 100.0
+    standard, selection = standing(run, "tiny").places
+    assert (selection.won, selection.open, selection.lost) == (2, 0, 0)
+    assert (standard.won, standard.open, standard.lost) == (0, 0, 2)
+    assert (selection.rank, selection.interval) == ("1.0", "[1.0, 1.0]")
+    assert (standard.rank, standard.interval) == ("2.0", "[2.0, 2.0]")
+
+
+def test_who_optimises_everything_takes_metrics_from_itself_alone(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = frozenset({"clip_score", "aesthetic"})
+    monkeypatch.setattr(run, "optimised", lambda method: everything if method == RENO_LONG else frozenset())
+    turbo = standing(run, "tiny-turbo")
+    assert turbo.held_out == []
+    for place in turbo.places:
+        assert place.rank == "–"
+        fought = place.won + place.open + place.lost
+        assert fought == (0 if place.line.method == RENO_LONG else 2)
+    assert "Every metric but the ground truth was optimised by some method" in text(render(run))
+
+
+def test_the_page_says_first_who_wins_and_whether_it_is_real(run: Any) -> None:
+    run.rows.loc[run.rows["truth"].notna(), "truth"] = 0.0
+    run.rows.loc[run.rows["method"] == RENO_LONG, "truth"] = 1.0
+    page = render(run)
+    words = text(page)
+    sure = "Most truth: reno(steps=20), 1.000 (+1.000 to standard, 95 % interval [+1.000, +1.000]: better)"
+    assert sure.replace(" % ", "&nbsp;% ") in words
+    assert "No method is above standard in truth; the nearest is selection" in words
+    assert "1 better than standard beyond the interval, 0 worse, 1 too close to tell" in words
+    assert page.index('id="standing"') < page.index('id="ranking"') < page.index('id="cost"')
