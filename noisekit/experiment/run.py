@@ -26,6 +26,8 @@ from noisekit.types import COUNTED
 ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "seed", "image"]
 SPENT = ["calls", *(f"calls_{network}" for network in COUNTED), "seconds"]
 FOUND = ["stopped", "noise_norm", "noise_cosine", "noise_distance", "noise_kurtosis"]
+#: What a row lacks that was written before a kind of network was counted, since there was none to call.
+UNCALLED = {f"calls_{network}": 0.0 for network in COUNTED}
 #: Columns that every trace has.
 TRACED = ["model", "method", "prompt", "seed", "step", "calls", "seconds", "score", "best"]
 
@@ -81,7 +83,8 @@ class Run:
             scores.setdefault(row["id"], {}).update(row["values"])
         columns = list(dict.fromkeys(column for row in self._scores for column in row["values"]))
         names = [*ABOUT, *columns, *SPENT, *FOUND]
-        table = pd.DataFrame([row | scores.get(key, {}) for key, row in self._rows.items()], columns=names)
+        rows = [UNCALLED | row | scores.get(key, {}) for key, row in self._rows.items()]
+        table = pd.DataFrame(rows, columns=names)
         table[[*columns, *SPENT, *FOUND[1:]]] = table[[*columns, *SPENT, *FOUND[1:]]].astype(float)
         for info in self._pairwise:
             over_standard = preference(table[info.raw], _of_standard(table, table, info.raw))

@@ -49,6 +49,7 @@ def aged(store: Path) -> Path:
             for row in rows:
                 row.pop("noise_distance", None)
                 row.pop("noise_kurtosis", None)
+                row.pop("calls_predictor", None)
                 if kind == "scores":
                     row["tie"] = ties[row["metric_id"]]
             file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -87,6 +88,7 @@ def test_older_stores_say_what_they_know_and_learn_the_rest(tmp_path: Path, brig
     assert (info.version, info.family, info.tie, info.pairwise) == ("", "", TIE, False)
     assert np.isnan([info.low, info.high]).all()
     pd.testing.assert_frame_equal(old.summary(), whole.summary())
+    assert (old.frame()["calls_predictor"] == 0).all()
     assert old.diversity().empty
     assert old.diversity_summary().empty
     assert old.noise_analysis().frequencies.empty
