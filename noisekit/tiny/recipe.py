@@ -27,7 +27,7 @@ class Recipe:
     hps_samples: int = 140_000
     pick_score_samples: int = 280_000
     image_reward_samples: int = 384_000  # images
-    mps_samples: int = 160_000
+    mps_samples: int = 208_000
 
 
 SMOKE = Recipe(

@@ -16,7 +16,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from noisekit.tiny import WEIGHTS
+from noisekit.tiny import WEIGHTS, evaluate_rewards
 from noisekit.tiny.evaluate import generate, look, shares, turbo
 from noisekit.tiny.sampling import pipeline
 from noisekit.world import draw, near_misses, parse, suite
@@ -118,9 +118,58 @@ def test_aesthetic_follows_the_quality(generated):
     assert spearmanr(scores, quality[0])[0] >= 0.4
 
 
+@pytest.fixture(scope="module")
+def witnesses():
+    return evaluate_rewards.rewards()
+
+
+@pytest.mark.parametrize("name", ["hps", "pick_score", "image_reward", "mps"])
+def test_preferences_see_a_wrong_word_and_a_lower_quality(name, witnesses, pipe):
+    """On the same drawn pairs for all, and through the autoencoder as a generator's images are."""
+    rng = np.random.default_rng(2)
+    words, qualities = evaluate_rewards.word_pairs(100, rng), evaluate_rewards.quality_pairs(100, rng)
+    for pairs in (words, evaluate_rewards.through(pipe.vae, words)):
+        assert evaluate_rewards.accuracy(witnesses[name], pairs) >= 0.75
+    for pairs in (qualities, evaluate_rewards.through(pipe.vae, qualities)):
+        assert evaluate_rewards.accuracy(witnesses[name], pairs) >= 0.68
+
+
+@pytest.fixture(scope="module")
+def repeated(pipe):
+    """Three images for each of 25 prompts that often fail, with their truth (3, 25)."""
+    prompts = [prompt for prompt in suite() if parse(prompt).kind in ("relation", "triple")][:25]
+    images = torch.stack([generate(pipe, prompts, seed, steps=8, guidance=3.0) for seed in range(3)])
+    return prompts, images, look(images, prompts)[0]
+
+
+@pytest.mark.parametrize("name", ["hps", "pick_score", "image_reward", "mps", "clip_score"])
+def test_rewards_prefer_what_is_true(name, witnesses, repeated):
+    prompts, images, truth = repeated
+    scores = np.stack([witnesses[name](part, prompts).numpy() for part in images])
+    assert evaluate_rewards.area_within(scores, truth)[0] > 0.5
+
+
+def test_the_condition_of_mps_decides_whether_words_are_heard():
+    """A wrong word decides a pair where alignment is asked for, and hardly moves it where it is aesthetics."""
+    conditions = evaluate_rewards.conditions()
+    prompts, images = evaluate_rewards.word_pairs(100, np.random.default_rng(3))
+
+    def preferred(name):
+        better, worse = (conditions[name](images[:, place], prompts) for place in (0, 1))
+        return torch.sigmoid(better - worse).mean()
+
+    assert preferred("mps, semantic alignment") >= 0.8
+    assert preferred("mps, aesthetics") <= 0.65
+
+
+def test_image_rewards_scores_are_about_standard_normal(witnesses, generated):
+    scores = witnesses["image_reward"](generated[0][0], PROMPTS)
+    assert abs(scores.mean()) < 0.6 and 0.5 < scores.std() < 1.7
+
+
 def test_the_weights_are_small_and_named_without_paths():
     files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 16e6
+    assert sum(path.stat().st_size for path in files) <= 40e6
     for path in files:
         assert path.suffix in {".safetensors", ".json", ".md", ".txt"}, path
     for path in WEIGHTS.rglob("config.json"):
