@@ -158,6 +158,7 @@ def save(model: MPSNetwork, folder: Path) -> None:
     tokenizer(VOCABULARY, LENGTH).save_pretrained(folder)
     save_preprocessing(folder)
     clip = model.clip.config.to_dict()
-    clip.pop("_name_or_path", None)
+    for part in (clip, clip["text_config"], clip["vision_config"]):
+        part.pop("_name_or_path", None)
     config = {"clip": clip, "cross": CROSS, "condition": CONDITIONS["overall"], "threshold": THRESHOLD}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
