@@ -1,6 +1,5 @@
 """The bundled weights load as the published classes do, and are as good as their card says."""
 
-
 import numpy as np
 import pytest
 import torch
