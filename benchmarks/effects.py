@@ -17,6 +17,10 @@ import pandas as pd
 
 import noisekit as nk
 from noisekit.evaluation.statistics import breakdown, differences, interval, mean_of_prompts
+from noisekit.types import COUNTED
+
+CALLED = [f"calls_{network}" for network in COUNTED]
+NOISE = ("norm", "kurtosis", "distance", "cosine")
 
 
 def main() -> None:
@@ -28,10 +32,14 @@ def main() -> None:
     print(f"{run.manifest['hardware']} · {run.manifest['versions']}\n")
     tables = {
         "Differences to standard": effects(run),
+        "Cost per image": costs(run),
         "Most stable − least stable candidate": ends(run),
         "Truth by kind, and by seen and unseen word combinations": parts(run),
         "Inversion stability, first candidate → kept": gains(run, "stability"),
         "Metrics of the best image so far along a search": checkpoints(run),
+        "Diversity across the seeds of a prompt": spreads(run),
+        "What became of the noise": noises(run),
+        "Rank correlation of the metrics within prompts": correlations(run),
     }
     for title, table in tables.items():
         if table:
@@ -53,6 +61,52 @@ def effects(run: nk.Run) -> str:
             cells.append(f"{row[metric]:.3f}{mark}" + ("" if np.isnan(d[0]) else f" ({spread(*d)})"))
         rows.append([*cells, f"{row['calls']:.0f}"])
     return markdown(["model", "method", "prompts × seeds", *run.metrics, "calls per image"], rows)
+
+
+def costs(run: nk.Run) -> str:
+    """Evaluations of each network that was called, a backward pass apart, and seconds."""
+    frame = run.frame()
+    spent = frame.groupby(["model", "method"], sort=False)[[*CALLED, "seconds"]].mean()
+    used = [column for column in CALLED if spent[column].sum() > 0]
+    rows = [
+        [model, f"`{method}`", *(f"{row[column]:g}" for column in used), f"{row['seconds']:.3f}"]
+        for (model, method), row in spent.iterrows()
+    ]
+    return markdown(
+        ["model", "method", *(c.removeprefix("calls_").replace("_", " ") for c in used), "seconds"], rows
+    )
+
+
+def spreads(run: nk.Run) -> str:
+    """Mean distance between the images of one prompt, and its paired difference to standard."""
+    rows = []
+    for _, row in run.diversity_summary().iterrows():
+        d = [row[f"diversity_{end}"] for end in ("difference", "low", "high")]
+        change = "" if np.isnan(d[0]) else spread(*d)
+        rows.append([row["model"], f"`{row['method']}`", f"{row['diversity']:.4f}", change])
+    return markdown(["model", "method", "diversity", "difference"], rows) if rows else ""
+
+
+def noises(run: nk.Run) -> str:
+    """Norm, kurtosis and way of the noises found, with coherence at the lowest and highest frequency of the latent."""
+    frame, analysis = run.frame(), run.noise_analysis()
+    keys = ["model", "method"]
+    figures = frame.groupby(keys, sort=False)[[f"noise_{n}" for n in NOISE]].mean().dropna()
+    rows = []
+    for (model, method), row in figures.iterrows():
+        rings = analysis.frequencies.query("model == @model and method == @method")["coherence"].tolist()
+        vectors = analysis.vectors.query("model == @model and method == @method")["similarity"].tolist()
+        ends = [rings[1], rings[-1], vectors[0], np.mean(vectors)]
+        rows.append([model, f"`{method}`", *(f"{value:.3f}" for value in [*row, *ends])])
+    header = ["coherence, lowest ring", "highest", "first singular vector", "all of them"]
+    return markdown(["model", "method", *NOISE, *header], rows) if rows else ""
+
+
+def correlations(run: nk.Run) -> str:
+    """Spearman's correlation of every two metrics over all images, each less its mean of the prompt."""
+    table = run.correlations()
+    rows = [[name, *(f"{value:.2f}" for value in row)] for name, row in zip(table.index, table.to_numpy())]
+    return markdown(["", *table.columns], rows)
 
 
 def ends(run: nk.Run) -> str:

@@ -43,7 +43,7 @@ REWARDS: Mapping[str, str] = {
 }
 
 #: What a comparison scores by where nobody says.
-DEFAULT_METRICS = ("clip_score", "aesthetic", "truth")
+DEFAULT_METRICS = ("hps", "pick_score", "image_reward", "mps", "clip_score", "aesthetic", "truth")
 
 
 def load(kind: str, name: str, table: Mapping[str, str]) -> Any:

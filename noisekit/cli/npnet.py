@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -29,8 +29,8 @@ def collect(
     out: Annotated[Path, typer.Option(help="Folder for the pairs; what it holds is not done again.")],
     model: Annotated[str, typer.Option(help="A card, a folder or a hub id.")] = "tiny",
     prompts: Annotated[
-        str, typer.Option(help="tiny-train, scenes to train on; or a suite or a file, as for compare.")
-    ] = "tiny-train",
+        str, typer.Option(help="A suite or a file, as for compare; tiny_train has scenes to train on.")
+    ] = "tiny_train",
     limit: Annotated[int | None, typer.Option(help="Only the first so many prompts.")] = None,
     seeds: Annotated[int, typer.Option(help="Pairs per prompt: seeds 0, 1, …")] = 1,
     variant: Annotated[
@@ -58,11 +58,12 @@ def collect(
     from noisekit.models import load_model
     from noisekit.npnet.collect import Recipe
     from noisekit.npnet.collect import collect as run
+    from noisekit.prompts import load_prompts
     from noisekit.rewards import load_reward
 
     if seeds < 1:
         raise BadValue(f"seeds={seeds!r} is not a whole number of 1 or more")
-    texts = _texts(prompts, limit)
+    texts = load_prompts(prompts, limit).texts
     recipe = Recipe(variant, strong, weak)  # type: ignore[arg-type]  # checked there
     quiet()
     loaded = load_model(model, steps=steps, guidance=guidance)
@@ -138,13 +139,6 @@ def train(
         f"{out}: {kept['kept']} of {kept['collected']} pairs kept, {card['parameters']} parameters, validation loss "
         f"{losses['epochs'][-1]['validation']:.6f} (identity {losses['identity']:.6f}, shift {losses['shift']:.6f})"
     )
-
-
-def _texts(prompts: str, limit: int | None) -> Sequence[str]:
-    from noisekit.prompts import load_prompts
-    from noisekit.world.suite import training_captions
-
-    return load_prompts(training_captions() if prompts == "tiny-train" else prompts, limit).texts
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
-from noisekit.tiny.pictures import Pictures, load_drawn, load_generated
+from noisekit.tiny.pictures import Pictures, both_outcomes, load_drawn, load_generated
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.tokenizer import PAD, encode, tokenizer
 from noisekit.tiny.towers import EMBEDDING, preprocess, save_preprocessing, text, vision
@@ -93,7 +93,7 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         right = (batch.diag()[:, None] > near).float().mean()
         return loss / 2, right.item()
 
-    ranked = _ranked(generated)
+    ranked = both_outcomes(generated)
 
     def rank(generator: torch.Generator) -> tuple[torch.Tensor, float]:
         value, _ = contrast(generator)
@@ -139,11 +139,3 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         tokens.save_pretrained(folder)
         save_preprocessing(folder)
     crew.wait()
-
-
-def _ranked(generated: Pictures) -> list[tuple[str, list[int], list[int]]]:
-    """The prompts that were fulfilled by some pictures and not by others, with the places of both."""
-    outcomes: dict[str, tuple[list[int], list[int]]] = {}
-    for i, (prompt, caption) in enumerate(zip(generated.prompts, generated.captions, strict=True)):
-        outcomes.setdefault(prompt, ([], []))[prompt != caption].append(i)
-    return [(prompt, good, bad) for prompt, (good, bad) in outcomes.items() if good and bad]

@@ -11,7 +11,8 @@ semantic alignment, which hears the same words as overall, scores alike. The pub
 that knows images, captions and what words have to do with each other. Here the CLIP learns that at the same time, by the
 loss of `preferences.contrast`, and by one for the mask: with closeness s_i of the prompt's token i to the condition and
 h_i = s_i / max s, it is  max(0, 0.15 − h_i)  for words that should be heard, and  max(0, h_i + 0.05)  under conditions
-of quality alone, for all tokens but <bos>.
+of quality alone, for all tokens but <bos>. In the end it also ranks pictures by the generator that show their prompt above
+others of the same prompt that do not, as clip does.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from transformers import CLIPConfig
 
 from noisekit.rewards.mps import CONDITIONS, MPSNetwork
 from noisekit.tiny import rankings
+from noisekit.tiny.pictures import both_outcomes, load_generated
 from noisekit.tiny.preferences import SCALE, agreement, batch, contrast, preference
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.tokenizer import BOS, PAD, SPECIAL, encode, tokenizer
@@ -117,17 +119,36 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         heard = hearing(T[seen.prompt].float(), K[asked].float(), ids[seen.prompt], factors[asked, 0] > 0)
         return value + 2 * heard, agreement(cosine, wanted)
 
-    fit(
-        crew,
-        list(model.parameters()),
-        loss,
-        steps=recipe.mps_samples // (BATCH * crew.size),
-        rate=RATE,
-        seed=recipe.seed + SEED,
-        state=work / "mps.pt",
-        title="mps",
-        decay=0.8,
-    )
+    pictures = rankings.third(load_generated(work), 2)
+    outcomes = both_outcomes(pictures)
+
+    def rank(generator: torch.Generator) -> tuple[Tensor, float]:
+        value, _ = loss(generator)
+        if not outcomes:
+            return value, 0.0
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        rows = [outcomes[i] for i in rng.integers(len(outcomes), size=BATCH // 2)]
+        chosen = [int(rng.choice(good)) for _, good, _ in rows] + [int(rng.choice(bad)) for *_, bad in rows]
+        images = preprocess(torch.from_numpy(pictures.images[chosen]).float() / 255)
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            u, v, _ = model(images, encode(tokens, [prompt for prompt, *_ in rows] * 2), conditions[:1])
+        above, below = F.cosine_similarity(u.float(), v.float(), dim=-1).view(2, -1)
+        scale = model.clip.logit_scale.exp().clamp(max=SCALE)
+        return value + F.softplus(scale * (below - above)).mean(), (above > below).float().mean().item()
+
+    phases = (loss, recipe.mps_samples, RATE, "mps"), (rank, recipe.mps_rank_samples, RATE / 2, "mps-rank")
+    for phase, (objective, samples, rate, name) in enumerate(phases):
+        fit(
+            crew,
+            list(model.parameters()),
+            objective,
+            steps=samples // (BATCH * crew.size),
+            rate=rate,
+            seed=recipe.seed + SEED + 100 * phase,
+            state=work / f"{name}.pt",
+            title=name,
+            decay=0.8,
+        )
     if crew.leads:
         save(model, out / "mps")
     crew.wait()

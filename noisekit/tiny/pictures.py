@@ -102,3 +102,11 @@ def load_drawn(work: Path, recipe: Recipe) -> Pictures:
     """The training scenes."""
     captions = data.load(work, "captions", recipe).tolist()
     return Pictures(data.load(work, "images", recipe), captions, captions, data.load(work, "quality", recipe))
+
+
+def both_outcomes(generated: Pictures) -> list[tuple[str, list[int], list[int]]]:
+    """The prompts that were fulfilled by some pictures and not by others, with the places of both."""
+    outcomes: dict[str, tuple[list[int], list[int]]] = {}
+    for i, (prompt, caption) in enumerate(zip(generated.prompts, generated.captions, strict=True)):
+        outcomes.setdefault(prompt, ([], []))[prompt != caption].append(i)
+    return [(prompt, good, bad) for prompt, (good, bad) in outcomes.items() if good and bad]

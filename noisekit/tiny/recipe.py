@@ -28,6 +28,7 @@ class Recipe:
     pick_score_samples: int = 280_000
     image_reward_samples: int = 384_000  # images
     mps_samples: int = 208_000
+    mps_rank_samples: int = 24_000
 
 
 SMOKE = Recipe(
@@ -48,4 +49,5 @@ SMOKE = Recipe(
     pick_score_samples=128,
     image_reward_samples=256,
     mps_samples=128,
+    mps_rank_samples=128,
 )
