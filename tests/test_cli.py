@@ -224,7 +224,10 @@ def test_a_network_is_trained_on_collected_pairs_and_used(
     assert type_in(*command, "--seeds", "2", "--out", "pairs")[1] == "pairs: 12 pairs\n"
 
     train = ["npnet", "train", "pairs", "--epochs", "1", "--filter-metric", "clip_score", "--out", "net"]
-    code, out, err = type_in(*train, "--margin", "-100")
+    code, _, err = type_in(*train)
+    assert code == 2
+    assert "those of model 'sd', and 'tiny'" in err
+    code, out, err = type_in(*train, "--model", model, "--margin", "-100")
     assert code == 0, err
     assert re.search(r"net: 12 of 12 pairs kept, \d+ parameters, validation loss .*identity", out)
     golden = ["generate", "a red circle", "--model", model, "--method", "npnet(artefact='net')"]

@@ -85,9 +85,7 @@ def collect(
 def train(
     folder: Annotated[Path, typer.Argument(help="Folder of pairs.")],
     out: Annotated[Path, typer.Option(help="Folder for the network; an unfinished training goes on.")],
-    model: Annotated[
-        str | None, typer.Option(help="The model of the pairs (default: the one they name).")
-    ] = None,
+    model: Annotated[str, typer.Option(help="The model whose pairs they are.")] = "tiny",
     epochs: Annotated[int, typer.Option(help="Passes over the pairs.")] = 30,
     batch: Annotated[int, typer.Option(help="Pairs in a step.")] = 64,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
@@ -127,7 +125,7 @@ def train(
     pairs = Collection.read(folder)
     quiet()
     settings = {"steps": pairs.about["steps"], "guidance": pairs.about["sampling_guidance"]}
-    loaded = load_model(model or pairs.about["model"], **settings)
+    loaded = load_model(model, **settings)
     try:
         card = run(pairs, loaded, out, training=training, progress=sys.stderr.isatty())
     except KeyboardInterrupt:

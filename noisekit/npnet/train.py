@@ -77,8 +77,8 @@ def train(
     training, folder = training or Training(), Path(out)
     if collection.about["model_id"] != fingerprint(model.identity):
         raise BadValue(
-            f"the pairs in {str(collection.folder)!r} are those of another model or other weights than {model.name!r}'s; "
-            "collect them anew"
+            f"the pairs in {str(collection.folder)!r} are those of model {collection.about['model']!r}, and {model.name!r} "
+            "as it was loaded is another or has other weights; give their model, or collect them anew"
         )
     pairs = load_pairs(collection, training.metric, training.margin)
     learnt, held_out = _split(pairs, training.seed)

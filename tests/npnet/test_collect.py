@@ -229,7 +229,7 @@ def test_validation_prompts_are_not_trained_on_and_other_models_are_refused(mode
     assert not set(learnt.prompts) & set(held_out.prompts)
     other = StableDiffusion(stable_diffusion(seed=1), Card("toy", steps=2, guidance=3.0))
     assert fingerprint(other.identity) != fingerprint(model.identity)
-    with pytest.raises(BadValue, match="another model or other weights"):
+    with pytest.raises(BadValue, match="is another or has other weights"):
         train(collection, other, tmp_path / "out")
     for wrong in ({"epochs": 0}, {"batch": 0}, {"lr": 0.0}, {"svd": False, "residual": False, "text": False}):
         with pytest.raises(BadValue, match=next(iter(wrong))):
