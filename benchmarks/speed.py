@@ -1,4 +1,4 @@
-"""What noisekit's batching and caching are worth: each claim is a ratio of two timings made side by side in one run.
+"""What batching and caching are worth, and what NPNet costs: each a ratio of two timings made side by side in one run.
 
     python benchmarks/speed.py
 
@@ -32,7 +32,7 @@ PROMPTS = [
 def main() -> None:
     torch.set_num_threads(1)
     model, turbo = nk.load_model("tiny"), nk.load_model("tiny-turbo")
-    standard = nk.load_method("standard")
+    standard, npnet = nk.load_method("standard"), nk.load_method("npnet")
     sixteen = PROMPTS * 4
     images = standard(turbo, sixteen).images
     reward = nk.load_reward("clip_score")
@@ -59,6 +59,16 @@ def main() -> None:
             lambda: standard(turbo, PROMPTS[:1]),
             lambda: fresh(lambda: standard(turbo, PROMPTS[:1]), turbo),
         ),
+        (
+            "16 standard images, against 16 with NPNet's noise",
+            lambda: standard(model, sixteen),
+            lambda: npnet(model, sixteen),
+        ),
+        (
+            "one standard image, against one with NPNet's noise",
+            lambda: standard(model, PROMPTS[:1]),
+            lambda: npnet(model, PROMPTS[:1]),
+        ),
     ]
     print(
         f"{platform.processor() or platform.machine()}, 1 of {os.cpu_count()} cores, torch {torch.__version__}\n"
@@ -66,7 +76,7 @@ def main() -> None:
     print("| what | seconds | against | ratio |\n| --- | --- | --- | --- |")
     for title, quick, slow in rows:
         a, b = side_by_side(quick, slow)
-        print(f"| {title} | {a:.4f} | {b:.4f} | {b / a:.1f}× |", flush=True)
+        print(f"| {title} | {a:.4f} | {b:.4f} | {b / a:.2f}× |", flush=True)
 
 
 def candidates(model: StableDiffusion, together: int) -> None:
