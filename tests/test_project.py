@@ -117,7 +117,10 @@ def test_rooms_import_only_from_rooms_above() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-PLAIN_LOADERS = {"yaml.BaseLoader", "yaml.SafeLoader"}  # they make nothing but lists, mappings and plain values
+PLAIN_LOADERS = {
+    "yaml.BaseLoader",
+    "yaml.SafeLoader",
+}  # they make nothing but lists, mappings and plain values
 
 
 def test_nothing_unpickles_code() -> None:

@@ -152,7 +152,10 @@ class NoiseMethod(ABC):
         source = NoiseSource(model.noise_shape, texts, numbers, convention, model.device)
         final_image = _FinalImage(model, texts, source)
         rate = final_image.seconds_per_call(budget)
-        step, final_cost = method.step_cost(model), model.sample_cost()
+        step = method.step_cost(model)
+        # A budget may end inside a wrapper before the stage that brings images.
+        brings = method.delivers_images(model) and not method.wrapped
+        final_cost = Cost() if brings else model.sample_cost()
         limit = _affordable(budget, method.schedule(model), final_cost, rate)
         stopped: Literal["done", "budget"] = "done" if limit == method.horizon else "budget"
         running = method.planned(limit) if stopped == "budget" else method

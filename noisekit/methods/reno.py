@@ -43,6 +43,7 @@ class ReNO(Rewarded):
     through_steps: int | None = parameter("differentiate through this many sampler steps", at_least=1)
 
     name = "reno"
+    version = 2  # 1 kept room in a budget for a final image that the search brings
 
     @property
     def horizon(self) -> int:

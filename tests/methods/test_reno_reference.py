@@ -78,4 +78,6 @@ def test_ten_steps_of_a_batch_give_the_latents_of_a_plain_loop(turbo, clip, ball
             optimiser.step()
     assert clipped  # otherwise this says nothing about clipping
     last = search[-1].noise
-    assert ((last - source.initial).flatten(1).norm(dim=1) > 0.1).all()  # nor, without movement, about the steps
+    assert (
+        (last - source.initial).flatten(1).norm(dim=1) > 0.1
+    ).all()  # nor, without movement, about the steps
