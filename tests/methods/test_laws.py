@@ -6,6 +6,7 @@ import torch
 from noisekit.cost import counted
 from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import load_method
+from noisekit.models import load_model
 from noisekit.models.analytic import AnalyticModel
 from noisekit.types import COUNTED, Budget
 
@@ -199,3 +200,12 @@ def test_reno_takes_the_papers_rewards_where_none_are_given(model):
     assert resolved.rewards == "hps:5 + image_reward:1 + clip_score:0.01 + pick_score:0.05"
     assert resolved.optimised == {"hps", "image_reward", "clip_score", "pick_score"}
     assert resolved.step_cost(model).reward == 4
+
+
+@pytest.mark.parametrize(
+    "spec", ["best_of(n=9)", "zero_order(steps=9, neighbours=1)", "random_search(steps=9)"]
+)
+def test_a_budget_keeps_no_room_for_a_final_image_that_the_search_brings(spec):
+    model = load_model("tiny", device="cpu", steps=1)
+    spent = load_method(spec)(model, ["a red circle"], budget=Budget(calls=6)).cost
+    assert spent.calls == 6  # three images of two calls each

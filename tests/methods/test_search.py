@@ -15,7 +15,6 @@ from noisekit.methods.random_search import neighbour
 from noisekit.models import load_model
 from noisekit.models.analytic import AnalyticModel
 from noisekit.noise import NoiseSource
-from noisekit.types import Budget
 
 RHO = 0.95
 FRESH = (1 - RHO**2) ** 0.5  # how far a neighbour's reward may differ from its pivot's
@@ -167,12 +166,3 @@ def test_a_found_noise_gives_its_image_again_under_a_stochastic_sampler(spec, mo
     with torch.no_grad():
         latents = model.sample(result.noise, model.encode(prompts), source.sampler_generators())
         torch.testing.assert_close(result.images, model.decode(latents), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(
-    "spec", ["best_of(n=9)", "zero_order(steps=9, neighbours=1)", "random_search(steps=9)"]
-)
-def test_a_budget_keeps_no_room_for_a_final_image_that_the_search_brings(spec):
-    model = load_model("tiny", device="cpu", steps=1)
-    spent = load_method(spec)(model, ["a red circle"], budget=Budget(calls=6)).cost
-    assert spent.calls == 6  # three images of two calls each
