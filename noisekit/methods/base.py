@@ -4,7 +4,7 @@
 budget and makes the image:
 
     best ← ε_0
-    for candidate in search(ε_0):          while the next candidate and the final image still fit the budget
+    for candidate in search(ε_0):          while the next candidate, and an image still to be made, fit the budget
         best_i ← candidate_i where score_i > score(best_i)        (the newest, when a method has no score)
     image = decode(sample(best))           unless the best candidate came with its image
 """
@@ -55,7 +55,7 @@ class NoiseMethod(ABC):
         """The cost of one candidate of one image, in network evaluations; of the dearest where they differ."""
 
     def delivers_images(self, _model: Model) -> bool:
-        """Whether every candidate brings its final image, so that none has to be made at the end."""
+        """Whether a whole search brings its final image, so that none has to be made at the end."""
         return False
 
     @property
