@@ -1,9 +1,9 @@
-"""A card's files become a diffusers pipeline: parts from elsewhere put in, LoRA fused, every tensor checked."""
+"""A card's files become a diffusers pipeline: its networks one by one, parts from elsewhere put in, LoRA fused."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +11,46 @@ import torch
 
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupported
 from noisekit.models.cards import DTYPES, Card
-from noisekit.models.hub import ONE_FILE, Need, check_headers, components, lacking, read_index
+from noisekit.models.hub import IDLE, Need, components, lacking, read_index
+from noisekit.models.layout import check_headers
+from noisekit.models.networks import load_file, load_network, network_class, one_line
 from noisekit.models.places import PARTS, part, pipeline_folder
 from noisekit.models.precision import widen
 
 #: What a pipeline becomes when a ControlNet joins it.
 CONTROLLED = {"StableDiffusionXLPipeline": "StableDiffusionXLControlNetPipeline"}
 
-#: A buffer in old PixArt checkpoints that no network reads any more.
-STALE = frozenset({"caption_projection.y_embedding"})
-
-#: How the names of weight files end, whole or in shards.
-WEIGHT_ENDS = (".safetensors", "-00001-of-*.safetensors")
-
 
 def build(card: Card, dtype: torch.dtype, known: Sequence[str]) -> Any:
     """The pipeline of a card, on the CPU, its networks in `dtype`.
 
-    known: the pipeline classes that may come of it. Raises `CorruptWeights` on damaged or missing files, `NotSupported` on
-    other pipelines, `BadValue` on parts that do not go together.
+    Each network is loaded by itself, so that its library says what its files lack. known: the pipeline classes that may
+    come of it. Raises `CorruptWeights` on damaged or missing files, `NotSupported` on other pipelines, `BadValue` on parts
+    that do not go together.
     """
+    import diffusers
+
     folder = pipeline_folder(card)
+    index = read_index(folder)
+    kind = _kind(card, str(index["_class_name"]), known)
+    elsewhere = _elsewhere(card, folder, index, dtype)
+    absent = [name for name in lacking(Need(card.repo), folder) if name not in elsewhere]
+    if absent:
+        raise CorruptWeights(
+            f"model {card.name!r} has no whole {absent[0]!r} in {str(folder)!r}: its settings, its vocabulary or its "
+            "safetensors are missing (pickled weights are not read)"
+        )
+    networks = {**_networks(card, folder, index, dtype, elsewhere), **elsewhere}
+    cls = getattr(diffusers, kind)
     try:
-        index = read_index(folder)
-        kind = _kind(card, str(index["_class_name"]), known)
-        parts = _parts(card, folder, index, dtype)
-        absent = [name for name in lacking(Need(card.repo), folder) if name not in parts]
-        if absent:
-            raise CorruptWeights(
-                f"model {card.name!r} has no whole {absent[0]!r} in {str(folder)!r}: its settings or its safetensors are "
-                "missing (pickled weights are not read)"
-            )
-        pipe = _load(folder, kind, card, dtype, parts)
-    except NoisekitError:
-        raise
+        pipe = cls.from_pretrained(folder, torch_dtype=dtype, **networks, **_idle(cls))
     except Exception as error:
         raise CorruptWeights(
-            f"model {card.name!r} could not be loaded from {str(folder)!r}: {_reason(error)}; check that the folder is "
-            "whole and in diffusers' format"
+            f"model {card.name!r} could not be loaded from {str(folder)!r}: {one_line(str(error))}; check that the folder "
+            "is whole and in diffusers' format"
         ) from error
-    for name, network in pipe.components.items():
-        if isinstance(network, torch.nn.Module) and name not in parts:
-            verify(folder / name, network)
+    if card.vae_dtype == "fp32":
+        widen(pipe.vae)
     if card.lora is not None:
         _fuse(pipe, card)
     return pipe
@@ -70,115 +68,69 @@ def _kind(card: Card, kind: str, known: Sequence[str]) -> str:
     return kind
 
 
-def _parts(card: Card, folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+def _elsewhere(card: Card, folder: Path, index: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """Networks that replace or join those of the pipeline's folder."""
     found: dict[str, Any] = {}
     parts = components(index)
+    if "vae" not in parts or not set(PARTS["unet"]) & set(parts):
+        raise CorruptWeights(f"the index in {str(folder)!r} names no denoiser or no vae; it is damaged")
     if (place := part(card, "unet")) is not None:
         name = next(name for name in PARTS["unet"] if name in parts)
-        found[name] = _network(place, parts[name][1], folder / name, dtype)
+        found[name] = _part(place, parts[name], folder / name, dtype, card.variant)
     if (place := part(card, "vae")) is not None:
-        own = dtype if card.vae_dtype is None else getattr(torch, DTYPES[card.vae_dtype])
-        found["vae"] = _network(place, parts["vae"][1], folder / "vae", own)
+        own, wished, exact = _autoencoder(card, dtype)
+        found["vae"] = _part(place, parts["vae"], folder / "vae", own, wished, exact)
     if (place := part(card, "controlnet")) is not None:
-        found["controlnet"] = _network(place, "ControlNetModel", None, dtype)
+        found["controlnet"] = _part(place, ("diffusers", "ControlNetModel"), None, dtype, card.variant)
     return found
 
 
-def _network(place: Path, kind: str, like: Path | None, dtype: torch.dtype) -> torch.nn.Module:
-    """A network of the diffusers class `kind` from its folder, or from one file with the configuration of `like`."""
-    import diffusers
-
-    cls = getattr(diffusers, kind)
+def _part(
+    place: Path,
+    kind: tuple[str, str],
+    like: Path | None,
+    dtype: torch.dtype,
+    wished: str | None,
+    exact: bool = False,
+) -> torch.nn.Module:
+    cls = network_class(*kind)
     if place.is_dir():
-        network = cls.from_pretrained(
-            place, torch_dtype=dtype, use_safetensors=True, variant=variant_in([place])
-        )
-        verify(place, network)
-        return network
-    if like is None or place.suffix not in ONE_FILE:
-        raise BadValue(
-            f"{str(place)!r} is no folder of a {kind}, nor a .safetensors or .bin file that could replace one"
-        )
-    return _from_file(place, cls, like, dtype)
+        return load_network(place, cls, dtype, wished=wished, exact=exact)
+    return load_file(place, cls, like, dtype)
 
 
-def _from_file(place: Path, cls: Any, like: Path, dtype: torch.dtype) -> torch.nn.Module:
-    from accelerate import init_empty_weights
-
-    with init_empty_weights():
-        network = cls.from_config(cls.load_config(like))
-    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    tensors = {name: tensor for name, tensor in _tensors(place).items() if name not in STALE}
-    wrong = [name for name in shapes if name not in tensors or tensors[name].shape != shapes[name]]
-    extra = sorted(set(tensors) - set(shapes))
-    if wrong or extra:
-        raise CorruptWeights(
-            f"{str(place)!r} is no {cls.__name__} like {str(like)!r}: {len(wrong)} tensors are missing or of another shape, "
-            f"{len(extra)} unknown, such as {(wrong or extra)[0]!r}"
-        )
-    network.load_state_dict(tensors, assign=True)
-    network.to(dtype)
-    _finite(place, network)
-    return network
-
-
-def _tensors(place: Path) -> dict[str, torch.Tensor]:
-    """The tensors of one file. A pickle may hold tensors and nothing else: whatever it would run is not run."""
-    if place.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        check_headers([place])
-        return dict(load_file(place))
-    try:
-        found = torch.load(place, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's own words would advise to run it
-        raise CorruptWeights(
-            f"{str(place)!r} is damaged, or holds more than tensors, and nothing else in it is loaded or run; give a "
-            ".safetensors file"
-        ) from None
-    except Exception as error:
-        raise CorruptWeights(f"{str(place)!r} is no whole file of tensors alone: {_reason(error)}") from None
-    if not (isinstance(found, dict) and all(isinstance(tensor, torch.Tensor) for tensor in found.values())):
-        raise CorruptWeights(f"{str(place)!r} holds other things than tensors by name")
+def _networks(
+    card: Card, folder: Path, index: Mapping[str, Any], dtype: torch.dtype, but: Collection[str]
+) -> dict[str, torch.nn.Module]:
+    """The networks of the pipeline's folder; `NotSupported` on such as the libraries do not have."""
+    found = {}
+    for name, (library, kind) in components(index).items():
+        if name in but or not (folder / name / "config.json").is_file():
+            continue
+        cls = network_class(library, kind)
+        if cls is None:
+            raise NotSupported(
+                f"model {card.name!r} needs the network {kind!r} of {library!r} for its {name!r}, which is not among those "
+                "of the installed diffusers and transformers; another version of them may have it"
+            )
+        own, wished, exact = _autoencoder(card, dtype) if name == "vae" else (dtype, card.variant, False)
+        found[name] = load_network(folder / name, cls, own, wished=wished, exact=exact)
     return found
 
 
-def _load(folder: Path, kind: str, card: Card, dtype: torch.dtype, parts: Mapping[str, Any]) -> Any:
-    import diffusers
-
-    index = read_index(folder)
-    unused: dict[str, Any] = {}
-    if "safety_checker" in index:
-        unused = {"safety_checker": None, "requires_safety_checker": False}
-    networks = [folder / name for name in components(index) if name not in parts]
-    pipe = getattr(diffusers, kind).from_pretrained(
-        folder,
-        torch_dtype=dtype,
-        use_safetensors=True,
-        variant=variant_in(networks, card.variant),
-        **unused,
-        **parts,
-    )
-    if card.vae_dtype == "fp32":
-        widen(pipe.vae)
-    elif card.vae_dtype is not None:
-        pipe.vae.to(getattr(torch, DTYPES[card.vae_dtype]))
-    return pipe
+def _autoencoder(card: Card, dtype: torch.dtype) -> tuple[torch.dtype, str | None, bool]:
+    """Number type, variant and whether rounded files are refused, of a card's autoencoder."""
+    if card.vae_dtype is None:
+        return dtype, card.variant, False
+    exact = card.vae_dtype == "fp32"
+    return getattr(torch, DTYPES[card.vae_dtype]), None if exact else card.variant, exact
 
 
-def variant_in(folders: Sequence[Path], wished: str | None = None) -> str | None:
-    """The variant to ask for: the one wished where a folder has it, none where all have plain files, else half precision."""
-
-    def has(folder: Path, variant: str | None) -> bool:
-        dotted = f".{variant}" if variant else ""
-        stems = (f"diffusion_pytorch_model{dotted}", f"model{dotted}")
-        return any(any(folder.glob(f"{stem}{end}")) for stem in stems for end in WEIGHT_ENDS)
-
-    networks = [folder for folder in folders if (folder / "config.json").is_file()]
-    if wished and any(has(folder, wished) for folder in networks):
-        return wished
-    return None if all(has(folder, None) for folder in networks) else "fp16"
+def _idle(cls: Any) -> dict[str, Any]:
+    """The components of a pipeline class that take no part in making an image from text, left out."""
+    takes = inspect.signature(cls.__init__).parameters
+    unused: dict[str, Any] = {name: None for name in IDLE if name in takes}
+    return unused | ({"requires_safety_checker": False} if "requires_safety_checker" in takes else {})
 
 
 def _fuse(pipe: Any, card: Card) -> None:
@@ -203,33 +155,5 @@ def _fuse(pipe: Any, card: Card) -> None:
         raise
     except Exception as error:
         raise CorruptWeights(
-            f"LoRA {str(place)!r} does not fit model {card.name!r}: {_reason(error)}"
+            f"LoRA {str(place)!r} does not fit model {card.name!r}: {one_line(str(error))}"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """What a library says of a file, in one line; where the first only announces the others, the second with it."""
-    said = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(said[: 2 if said[0].endswith(":") else 1])[:300]
-
-
-def verify(folder: Path, network: torch.nn.Module) -> None:
-    """Raise unless the files of a folder hold every tensor of the network, all of them finite."""
-    from safetensors import safe_open
-
-    stored: set[str] = set()
-    for file in folder.glob("*.safetensors"):
-        with safe_open(file, "pt") as tensors:
-            stored.update(tensors.keys())
-    missing = sorted(name for name, _ in network.named_parameters() if stored and name not in stored)
-    if missing:
-        raise CorruptWeights(
-            f"weights in {str(folder)!r} lack {len(missing)} tensors, the first being {missing[0]!r}"
-        )
-    _finite(folder, network)
-
-
-def _finite(place: Path, network: torch.nn.Module) -> None:
-    for name, tensor in network.named_parameters():
-        if not torch.isfinite(tensor).all():
-            raise CorruptWeights(f"weights in {str(place)!r} hold values that are not finite, in {name!r}")

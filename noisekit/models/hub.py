@@ -21,13 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from noisekit.errors import BadValue, CorruptWeights
+from noisekit.models.layout import SHARDS, WEIGHTS, check_headers, is_whole, preferred
 
 #: "owner/name", with "@revision" and ":path inside" if need be.
 _PLACE = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w.-]+))?(:(?P<inside>[\w./-]+))?")
-
-#: The weight files of a network, by variant and shard.
-_WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(\.(?P<variant>\w+))?(-\d+-of-\d+)?\.safetensors")
-_SHARDS = re.compile(r"(diffusion_pytorch_model|model)\.safetensors\.index(\.(?P<variant>\w+))?\.json")
 
 #: What a component has besides weights.
 _SETTINGS = (".json", ".txt", ".model")
@@ -43,7 +40,8 @@ _OTHERS = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".onnx")
 class Need:
     """What is needed of a repository: its pipeline less `without`, or what lies `inside`, a network's folder or a file.
 
-    without: components of the pipeline whose weights come from elsewhere.
+    variant: of the weights, as far as there are such; exact: no rounded files in their place. without: components of the
+    pipeline whose weights come from elsewhere.
     """
 
     repo: str
@@ -51,6 +49,7 @@ class Need:
     variant: str | None = None
     inside: str | None = None
     without: frozenset[str] = frozenset()
+    exact: bool = False
 
     @property
     def pipeline(self) -> bool:
@@ -101,23 +100,12 @@ def lacking(need: Need, snapshot: Path) -> list[str]:
     if need.inside is not None:
         if need.inside.endswith(ONE_FILE):
             return [] if (snapshot / need.inside).is_file() else [need.inside]
-        return [] if _is_whole(snapshot / need.inside) else [need.inside or need.repo]
+        whole = is_whole(snapshot / need.inside, need.variant, need.exact)
+        return [] if whole else [need.inside or need.repo]
     parts = components(read_index(snapshot))
-    return [part for part in parts if part not in need.without and not _is_whole(snapshot / part)]
-
-
-def _is_whole(part: Path) -> bool:
-    if not any(part.glob("*config.json")):
-        return False
-    if not (part / "config.json").is_file():  # a scheduler, tokenizer or image processor
-        return True
-    shards = [name for index in part.glob("*.safetensors.index*.json") for name in shards_of(index)]
-    return all((part / name).is_file() for name in shards) and any(part.glob("*.safetensors"))
-
-
-def shards_of(index: Path) -> set[str]:
-    """The files that the index of a sharded network names."""
-    return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return [
+        part for part in parts if part not in need.without and not is_whole(snapshot / part, need.variant)
+    ]
 
 
 def read_index(snapshot: Path) -> Mapping[str, Any]:
@@ -157,9 +145,7 @@ def wanted(need: Need, names: Sequence[str], index: Mapping[str, Any]) -> list[s
         if part in need.without:
             chosen += [name for name in own if name == f"{part}/config.json"]
             continue
-        chosen += [
-            name for name in own if name.endswith(_SETTINGS) and not _SHARDS.fullmatch(Path(name).name)
-        ]
+        chosen += [name for name in own if name.endswith(_SETTINGS) and not SHARDS.fullmatch(Path(name).name)]
         chosen += _weights(need, part, own)
     return chosen
 
@@ -167,10 +153,8 @@ def wanted(need: Need, names: Sequence[str], index: Mapping[str, Any]) -> list[s
 def _weights(need: Need, part: str, names: Sequence[str]) -> list[str]:
     """The weight files of one network: of the variant asked for, else the plain ones, else the half-precision ones."""
     own = [name for name in names if str(Path(name).parent) == (part or ".")]
-    files = [
-        (name, _WEIGHTS.fullmatch(Path(name).name) or _SHARDS.fullmatch(Path(name).name)) for name in own
-    ]
-    for variant in (need.variant, None, "fp16"):
+    files = [(name, WEIGHTS.fullmatch(Path(name).name) or SHARDS.fullmatch(Path(name).name)) for name in own]
+    for variant in preferred(need.variant, need.exact):
         if chosen := [name for name, found in files if found and found["variant"] == variant]:
             return chosen
     if any(name.endswith(_OTHERS) for name in own) or not part:
@@ -266,18 +250,3 @@ def _agrees(path: Path, file: Any) -> bool:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest() == expected
-
-
-def check_headers(files: Sequence[Path]) -> None:
-    """Read the header of every safetensors file; `CorruptWeights` names the first that does not read."""
-    from safetensors import SafetensorError, safe_open
-
-    for path in files:
-        if path.suffix == ".safetensors":
-            try:
-                with safe_open(path, "np") as tensors:
-                    empty = not tensors.keys()
-            except (SafetensorError, OSError) as error:
-                raise CorruptWeights(f"{str(path)!r} is no whole safetensors file: {error}") from None
-            if empty:
-                raise CorruptWeights(f"{str(path)!r} holds no tensors")

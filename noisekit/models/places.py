@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,7 +27,7 @@ PARTS = {"unet": ("unet", "transformer"), "vae": ("vae",), "controlnet": (), "lo
 def needs(card: Card) -> list[Need]:
     """What a card needs of the hub, the pipeline first; nothing where it lies on this machine."""
     elsewhere = _elsewhere(card).items()
-    parts = [need_of(text, _variant(card, name)) for name, text in elsewhere if _local(card, text) is None]
+    parts = [_need(card, name, text) for name, text in elsewhere if _local(card, text) is None]
     if _local(card, card.repo) is not None:
         return [part for part in parts if part is not None]
     without = frozenset(name for part in _elsewhere(card) for name in PARTS[part])
@@ -46,7 +47,7 @@ def part(card: Card, name: str) -> Path | None:
         return None
     if (here := _local(card, text)) is not None:
         return here
-    need = need_of(text, _variant(card, name))
+    need = _need(card, name, text)
     if need is None:
         raise BadValue(
             f"{name}={text!r} of model {card.name!r} is neither a folder nor a .safetensors file here, nor "
@@ -77,9 +78,11 @@ def _elsewhere(card: Card) -> dict[str, str]:
     return {name: getattr(card, name) for name in PARTS if getattr(card, name) is not None}
 
 
-def _variant(card: Card, name: str) -> str | None:
-    """The variant of a part's files: the plain ones where the autoencoder is to be fp32, not rounded to fp16 first."""
-    return None if name == "vae" and card.vae_dtype == "fp32" else card.variant
+def _need(card: Card, name: str, text: str) -> Need | None:
+    """The need of a part: the plain files where the autoencoder is to be fp32, not rounded to fp16 first."""
+    exact = name == "vae" and card.vae_dtype == "fp32"
+    need = need_of(text, None if exact else card.variant)
+    return None if need is None else replace(need, exact=exact)
 
 
 def _local(card: Card, text: str) -> Path | None:

@@ -77,13 +77,19 @@ class TestParts:
         file = tmp_path / "unet.safetensors"
         tensors = load_file(other / "unet" / WEIGHTS)
         says, error = {
-            "missing": ("1 tensors are missing or of another shape, 0 unknown", CorruptWeights),
-            "shape": ("1 tensors are missing or of another shape, 0 unknown", CorruptWeights),
-            "extra": ("0 tensors are missing or of another shape, 1 unknown, such as 'more'", CorruptWeights),
-            "nan": ("not finite, in 'conv_in.weight'", CorruptWeights),
+            "missing": (
+                "lack 1 tensors of a UNet2DConditionModel, the first being 'conv_in.w",
+                CorruptWeights,
+            ),
+            "shape": (
+                r"unet.safetensors' could not be loaded as a UNet.* conv_in.weight expected",
+                CorruptWeights,
+            ),
+            "extra": ("1 tensors have no place in that UNet2DConditionModel, such as 'more'", CorruptWeights),
+            "nan": ("not finite, in 'conv_in.weight' as float32", CorruptWeights),
             "truncated": ("is no whole safetensors file", CorruptWeights),
             "pickle": ("is no folder of a UNet2DConditionModel, nor a .safetensors or .bin file", BadValue),
-            "folder": ("could not be loaded", CorruptWeights),
+            "folder": ("holds no whole safetensors", CorruptWeights),
             "nowhere": ("is neither a folder nor a .safetensors file here, nor 'owner/name@", BadValue),
         }[damage]
         if damage == "missing":
