@@ -98,6 +98,16 @@ class NoiseSource:
         """Fresh noise (B, C, h, w) for the i-th random move of a method."""
         return self._normal("step", i)
 
+    def uniform(self, i: int, *shape: int) -> Tensor:
+        """Numbers (B, *shape), uniform in [0, 1), for the i-th random decision of a method."""
+        draws = [torch.rand(shape, generator=g) for g in self._generators("uniform" + self.branch, i)]
+        return torch.stack(draws).to(self.device)
+
+    def permutation(self, i: int, n: int) -> Tensor:
+        """Permutations (B, n) of 0…n−1, one a sample, for the i-th random order of a method."""
+        draws = [torch.randperm(n, generator=g) for g in self._generators("permutation" + self.branch, i)]
+        return torch.stack(draws).to(self.device)
+
     def sampler_generators(self) -> list[torch.Generator]:
         """Fresh generators for a stochastic sampler, one a sample, in the same state at every call."""
         return self._generators("sampler", 0)

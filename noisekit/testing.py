@@ -1,11 +1,17 @@
 """Laws that every method and every reward keeps, as pytest classes for those who write their own.
 
-class TestMine(MethodConformance):
-    @pytest.fixture
-    def method(self):
-        return load_method("mine(steps=3)")
+    import pytest
+    pytest.register_assert_rewrite("noisekit.testing")       # so that a broken law shows its values
 
-runs them all on a model whose optimum is known; give a fixture `model` for another one. Needs pytest.
+    from noisekit.testing import MethodConformance
+
+    class TestMine(MethodConformance):
+        @pytest.fixture
+        def method(self):
+            return load_method("mine(steps=3)")
+
+runs them all on a model whose optimum is known, in one step and in four; what cannot run on one of the two is skipped there
+with the reason. Give a fixture `model` for another one. Needs pytest, as in noisekit[test].
 """
 
 from __future__ import annotations
@@ -18,8 +24,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisekit.errors import BadValue
+from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import NoiseMethod, load_method
+from noisekit.methods.loop import FinalImage
 from noisekit.models import Model
 from noisekit.models.analytic import AnalyticModel
 from noisekit.noise import NoiseSource
@@ -40,9 +47,14 @@ class MethodConformance:
     def method(self) -> NoiseMethod:
         raise NotImplementedError("give a fixture `method`")
 
-    @pytest.fixture
-    def model(self) -> Model:
-        return AnalyticModel(steps=1, batch=5)
+    @pytest.fixture(params=[1, 4], ids=["one step", "four steps"])
+    def model(self, request: pytest.FixtureRequest, method: NoiseMethod) -> Model:
+        model = AnalyticModel(steps=request.param, batch=5)
+        try:
+            method.resolved(model).check(model)
+        except NotSupported as reason:
+            pytest.skip(f"does not go with this model: {reason}")
+        return model
 
     @pytest.fixture
     def prompts(self) -> Sequence[str]:
@@ -76,6 +88,25 @@ class MethodConformance:
     ) -> None:
         expected = NoiseSource(model.noise_shape, prompts, [0] * len(prompts)).initial
         assert torch.equal(method(model, prompts).initial.cpu(), expected)
+
+    def test_the_images_are_those_of_its_noise(
+        self, method: NoiseMethod, model: Model, prompts: Sequence[str]
+    ) -> None:
+        """image = decode(sample(noise)): whoever samples from the noise elsewhere gets the image that was judged."""
+        result = method(model, prompts, seeds=[0, 3])
+        source = NoiseSource(model.noise_shape, result.prompts, result.seeds)
+        self._same(result.images, FinalImage(model, source)(result.noise))
+
+    def test_gradients_are_left_off_outside(
+        self, method: NoiseMethod, model: Model, prompts: Sequence[str]
+    ) -> None:
+        """A candidate yielded inside `torch.enable_grad()` would leave them on for whoever takes it."""
+        source = NoiseSource(model.noise_shape, prompts, [0] * len(prompts))
+        with torch.no_grad():
+            for candidate in method.resolved(model).search(model, prompts, source):
+                assert not torch.is_grad_enabled()
+                given = (candidate.noise, candidate.images, candidate.score, *candidate.info.values())
+                assert not any(tensor.requires_grad for tensor in given if tensor is not None)
 
     def test_the_best_score_does_not_fall(
         self, method: NoiseMethod, model: Model, prompts: Sequence[str]
@@ -117,12 +148,13 @@ class MethodConformance:
         assert len(method(model, prompts, budget=Budget(steps=2)).trace) == min(2, whole)
 
     def test_its_string_reads_back(self, method: NoiseMethod, model: Model) -> None:
+        """What a string leaves out resolves to what the method had."""
         resolved = method.resolved(model)
         assert resolved.resolved(model) == resolved
         if method.name not in METHODS:
             pytest.skip(f"{method.name!r} is in no entry point, so no string can name it")
-        assert load_method(str(method)) == method
-        assert load_method(str(resolved)) == resolved
+        assert load_method(str(method)).resolved(model) == resolved
+        assert load_method(str(resolved)).resolved(model) == resolved
 
     def test_what_decides_its_noise_can_be_hashed(self, method: NoiseMethod, model: Model) -> None:
         resolved = method.resolved(model)

@@ -17,8 +17,8 @@ def test_a_sample_draws_the_same_numbers_in_any_batch():
     batch = source(["a", "b", "c"], [0, 1, 2])
     for i, (prompt, seed) in enumerate([("a", 0), ("b", 1), ("c", 2)]):
         alone = source([prompt], [seed])
-        for draw in ("draw", "step"):
-            assert torch.equal(getattr(batch, draw)(5)[i], getattr(alone, draw)(5)[0])
+        for draw, *shape in (("draw",), ("step",), ("uniform", 3, 2), ("permutation", 6)):
+            assert torch.equal(getattr(batch, draw)(5, *shape)[i], getattr(alone, draw)(5, *shape)[0])
 
 
 def test_the_first_candidate_is_the_standard_noise_and_the_others_are_not():
@@ -27,6 +27,18 @@ def test_the_first_candidate_is_the_standard_noise_and_the_others_are_not():
     draws = torch.cat([one.draw(k) for k in range(4)] + [one.step(k) for k in range(4)])
     gram = draws.flatten(1) @ draws.flatten(1).T / draws[0].numel()
     assert (gram - torch.eye(8)).abs().max() < 0.3  # independent, unit variance
+
+
+def test_decisions_are_uniform_and_orders_are_permutations():
+    many = source([str(i) for i in range(300)], [0] * 300)
+    numbers, orders = many.uniform(0, 4), many.permutation(0, 5)
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert abs(numbers.mean() - 0.5) < 0.03
+    assert torch.equal(orders.sort(dim=1).values, torch.arange(5).expand(300, 5))
+    assert abs(orders.float().mean(0) - 2).max() < 0.3  # every place takes every number
+    assert not torch.equal(numbers, many.uniform(1, 4))
+    assert not torch.equal(numbers, many.starting_at(many.initial, "run 1").uniform(0, 4))
 
 
 def test_noise_is_standard_normal():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +13,7 @@ import torch
 
 from noisekit import registry
 from noisekit.errors import BadValue
-from noisekit.methods import NoiseMethod
+from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.parameters import parameter
 from noisekit.models.analytic import AnalyticModel
 from noisekit.rewards import Reward, load_reward
@@ -84,6 +86,28 @@ class Short(Damped):
 
 
 @dataclass(frozen=True)
+class Alien(Damped):
+    """Shows the image of another noise than its own."""
+
+    def delivers_images(self, model):
+        return True
+
+    def search(self, model, prompts, source) -> Iterator[Candidate]:
+        for candidate in super().search(model, prompts, source):
+            other = model.sample(candidate.noise + 1, model.encode(prompts))
+            yield Candidate(candidate.noise, candidate.score, model.decode(other))
+
+
+@dataclass(frozen=True)
+class Graded(Damped):
+    """Yields from inside a block that turns gradients on."""
+
+    def search(self, model, prompts, source) -> Iterator[Candidate]:
+        with torch.enable_grad():
+            yield from super().search(model, prompts, source)
+
+
+@dataclass(frozen=True)
 class Fickle(Damped):
     def dependencies(self, _device):
         return {"object": id(object()), "draw": torch.rand(()).item()}
@@ -95,6 +119,8 @@ class Fickle(Damped):
         (Leaking, "a_batch_in_any_order_equals_its_singles"),
         (Wide, "the_noise_is_finite_and_of_the_models_shape"),
         (Careless, "the_initial_noise_is_left_as_it_was"),
+        (Alien, "the_images_are_those_of_its_noise"),
+        (Graded, "gradients_are_left_off_outside"),
         (Thrifty, "the_announced_cost_is_the_cost"),
         (Short, "the_search_is_as_long_as_its_horizon"),
         (Fickle, "what_decides_its_noise_can_be_hashed"),
@@ -162,8 +188,9 @@ def package(tmp_path, monkeypatch):
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(
         "[noisekit.methods]\ndamped = tests_theirs:Damped\nreno = tests_theirs:ReNO\ngone = tests_theirs:Gone\n"
+        "alias = tests_theirs:Damped\n"
     )
-    (tmp_path / "tests_theirs.py").write_text("class Damped:\n    pass\n")
+    (tmp_path / "tests_theirs.py").write_text("class Damped:\n    name = 'damped'\n")
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -174,3 +201,37 @@ def test_an_installed_package_adds_methods_and_takes_no_name_of_ours(package):
     assert registry.load("method", "reno", table).__module__ == "noisekit.methods.reno"
     with pytest.raises(BadValue, match=r"'gone' cannot be imported from 'tests_theirs:Gone' .*reinstall"):
         registry.load("method", "gone", table)
+
+
+def test_an_entry_point_has_the_name_that_its_class_has(package, monkeypatch):
+    table = registry.with_installed({}, "noisekit.methods")
+    monkeypatch.setattr(registry, "METHODS", table)
+    with pytest.raises(BadValue, match=r"'alias' is a Damped, which calls itself 'damped'.*entry point"):
+        load_method("alias")
+
+
+def test_a_broken_law_shows_its_values(pytester_run):
+    assert "assert 3 == (3 + 1)" in pytester_run or "assert 3 == 4" in pytester_run
+
+
+@pytest.fixture
+def pytester_run(tmp_path):
+    """What pytest prints of a broken law in an author's own folder, far from this project's settings."""
+    (tmp_path / "test_short.py").write_text(
+        "import pytest\n"
+        "pytest.register_assert_rewrite('noisekit.testing')\n"
+        "from noisekit.testing import PROMPTS, MethodConformance\n"
+        "from noisekit.methods import load_method\n"
+        "from noisekit.methods.selection import Selection\n"
+        "class Short(Selection):\n"
+        "    horizon = property(lambda self: self.candidates + 1)\n"
+        "    def search(self, *given):\n"
+        "        yield from list(super().search(*given))[:-1]\n"
+        "class TestShort(MethodConformance):\n"
+        "    @pytest.fixture\n"
+        "    def method(self):\n"
+        "        return Short(candidates=3, round_trip_steps=2)\n"
+    )
+    law = "test_the_search_is_as_long_as_its_horizon"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", law, str(tmp_path)]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout

@@ -46,7 +46,7 @@ def models() -> None:
 
 @app.command()
 def methods() -> None:
-    """Methods with their settings; "paper" marks values that a model's card may replace.
+    """Methods with their settings; "paper" marks the published values. A model's card goes before both.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def methods() -> None:
         summary = (cls.__doc__ or "").strip().splitlines()[0]
         rows.append((name, "", summary))
         for setting, field in settings(cls).items():
-            value = f"{paper[setting]!r} (paper)" if setting in paper else repr(field.default)
+            value = f"{paper[setting]!r} (paper)" if setting in paper else repr(field.metadata["default"])
             rows.append((f"  {setting}", value, field.metadata["doc"]))
     _show(("method", "default", "meaning"), rows)
 

@@ -23,7 +23,7 @@ from noisekit.evaluation import Evaluator
 from noisekit.experiment.states import Cells
 from noisekit.experiment.store import Store
 from noisekit.methods import NoiseMethod
-from noisekit.methods.base import FinalImage
+from noisekit.methods.loop import FinalImage
 from noisekit.models import Model
 from noisekit.noise import Convention, NoiseSource
 from noisekit.types import COUNTED, Budget, Candidate
@@ -47,7 +47,7 @@ class Watch:
     ) -> None:
         self.evaluator, self.method, self.model, self.prompts = evaluator, method, model, prompts
         source = NoiseSource(model.noise_shape, prompts, seeds, convention, model.device)
-        self._final_image = FinalImage(model, prompts, source) if curves else None
+        self._final_image = FinalImage(model, source) if curves else None
         self._figures: dict[int, dict[str, list[float]]] = {}
 
     def __call__(self, index: int, best: Candidate) -> None:

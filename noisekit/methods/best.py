@@ -39,7 +39,7 @@ def parts(candidate: Candidate) -> list[tuple[str, Tensor]]:
     return [(name, _broken(values)) for name, values in given.items() if values is not None]
 
 
-def faults(candidate: Candidate) -> dict[int, str]:
+def not_finite(candidate: Candidate) -> dict[int, str]:
     """By sample the first thing that is not finite: a part, or a figure of the method's own, such as "gradient"."""
     found: dict[int, str] = {}
     own = [(name, _broken(values)) for name, values in candidate.info.items()]
@@ -49,10 +49,10 @@ def faults(candidate: Candidate) -> dict[int, str]:
     return found
 
 
-def sentence(
+def describe_not_finite(
     method: str, found: dict[int, tuple[int, str]], prompts: Sequence[str], seeds: Sequence[int]
 ) -> str:
-    """What a person reads of faults, given by sample as candidate and figure."""
+    """What a person reads of `not_finite`, given by sample as candidate and figure."""
     some = [
         f"{name} of candidate {step} for {prompts[i][:60]!r}, seed {seeds[i]}"
         for i, (step, name) in list(found.items())[:3]

@@ -15,27 +15,26 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Self
 
-import torch
-
 from noisekit.errors import BadValue
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.best import better
 from noisekit.methods.parameters import parameter
 from noisekit.methods.rewarded import REWARDS, WEIGHTS, Rewarded
 from noisekit.methods.standard import Standard
+from noisekit.methods.wrapper import Wrapper
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
 from noisekit.types import Candidate, Cost
 
 
 @dataclass(frozen=True)
-class BestOf(Rewarded):
+class BestOf(Wrapper, Rewarded):
     """Repeat a method, `best_of(reno(steps=5), n=4)`, or standard sampling, `best_of(n=17)`; a candidate is a whole run."""
 
     method: NoiseMethod = field(default_factory=Standard)
-    n: int | None = parameter("runs, each from another noise", paper=128, at_least=1)
-    rewards: str | None = parameter(REWARDS, paper="image_reward:1")
-    weights: str | None = parameter(WEIGHTS, paper="published")
+    n: int = parameter("runs, each from another noise", paper=128, at_least=1)
+    rewards: str = parameter(REWARDS, paper="image_reward:1")
+    weights: str = parameter(WEIGHTS, paper="published")
 
     name = "best_of"
 
@@ -44,17 +43,16 @@ class BestOf(Rewarded):
         return () if self.method == Standard() else (self.method,)
 
     @classmethod
-    def around(cls, wrapped: Sequence[NoiseMethod], given: Mapping[str, Any]) -> Self:
-        if len(wrapped) > 1:
+    def wrap(cls, methods: Sequence[NoiseMethod], settings: Mapping[str, Any]) -> Self:
+        if len(methods) > 1:
             raise BadValue(
-                f"method 'best_of' repeats one method, but {len(wrapped)} were given; join them, as in "
-                f"best_of(then({', '.join(map(str, wrapped))}))"
+                f"method 'best_of' repeats one method, but {len(methods)} were given; join them, as in "
+                f"best_of(then({', '.join(map(str, methods))}))"
             )
-        return cls(wrapped[0] if wrapped else Standard(), **given)
+        return cls(methods[0] if methods else Standard(), **settings)
 
     @property
     def horizon(self) -> int:
-        assert self.n is not None
         return self.n
 
     @property
@@ -64,10 +62,6 @@ class BestOf(Rewarded):
     @property
     def optimised(self) -> frozenset[str]:
         return super().optimised | self.method.optimised
-
-    def dependencies(self, device: torch.device) -> dict[str, Any]:
-        inner = {"version": self.method.version} | self.method.dependencies(device)
-        return super().dependencies(device) | {"wrapped": [inner]}
 
     def step_cost(self, model: Model) -> Cost:
         scored = Cost(reward=self.judged_cost(model).reward)

@@ -34,8 +34,8 @@ from noisekit.types import Candidate, Cost
 class Cosine(RoundTripMethod):
     """n updates from the standard noise; candidates 0…n are the noises before, between and after them."""
 
-    steps: int | None = parameter("updates n; the annealing spans them", paper=100, at_least=1)
-    lr_per_element: float | None = parameter("step size η / d", paper=100 / 65536, at_least=0)
+    steps: int = parameter("updates n; the annealing spans them", paper=100, at_least=1)
+    lr_per_element: float = parameter("step size η / d", paper=100 / 65536, at_least=0)
     momentum: float = parameter("β", default=0.5, at_least=0, at_most=1)
     update: Literal["gradient", "backprop", "fixed_point"] = parameter("the rule", default="gradient")
     renormalise: bool = parameter("put ε back to its initial norm after every step", default=False)
@@ -45,7 +45,6 @@ class Cosine(RoundTripMethod):
 
     @property
     def horizon(self) -> int:
-        assert self.steps is not None
         return self.steps + 1
 
     @property
@@ -66,8 +65,6 @@ class Cosine(RoundTripMethod):
         return replace(self, steps=max(1, candidates - 1))
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
-        assert self.steps is not None
-        assert self.lr_per_element is not None
         round_trip = self.round_trip(model, prompts)
         noise, norm = source.initial, norms(source.initial)
         velocity = torch.zeros_like(noise)

@@ -27,7 +27,7 @@ class Inversion(NoiseMethod):
     """One candidate: the noise after n re-denoisings. It has no score."""
 
     guidance: float | None = parameter("ω_l while denoising (None: the model's)", at_least=0)
-    inversion_guidance: float | None = parameter("ω_w while inverting", paper=1.0, at_least=0)
+    inversion_guidance: float = parameter("ω_w while inverting", paper=1.0, at_least=0)
     variant: ReDenoise = parameter("which interval is inverted", default="paper")
     evaluate_at: EvaluateAt = parameter("timestep told to the network while inverting", default="target")
     times: int = parameter("re-denoisings n", default=1, at_least=1)
@@ -67,6 +67,5 @@ class Inversion(NoiseMethod):
         yield Candidate(noise)
 
     def _guidances(self, model: Model) -> tuple[float, float]:
-        assert self.inversion_guidance is not None
         strong = model.card.guidance if self.guidance is None else self.guidance
         return strong, self.inversion_guidance

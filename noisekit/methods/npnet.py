@@ -46,7 +46,7 @@ class GoldenNoise(NoiseMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            torch.device(self.svd_device)
+            torch.device(self.svd_device or "cpu")
         except RuntimeError:
             raise BadValue(
                 f"setting svd_device={self.svd_device!r} of method 'npnet' is no device; give 'cpu' or 'cuda'"

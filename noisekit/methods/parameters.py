@@ -1,17 +1,20 @@
 """Hyper-parameters as dataclass fields that check themselves.
 
-A field made with `parameter` states its range, its meaning, and the paper's value. Left at None, a field with a paper
-value resolves from the model's card first, then from the paper.
+A field made with `parameter` states its meaning, its range, and where its value comes from when nobody gives one:
+
+    value = given, else the model's card, else the method's card for the model, else the paper, else the default
 """
 
 from __future__ import annotations
 
 import math
 import types
+from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from noisekit.errors import BadValue, unknown
+from noisekit.models.cards import Card, cards
 
 _NO_VALUE: Any = object()
 
@@ -24,11 +27,18 @@ def parameter(
     at_least: float = -math.inf,
     at_most: float = math.inf,
 ) -> Any:
-    """A dataclass field with its meaning, default, the published value, and an inclusive range for numbers."""
-    metadata = {"doc": doc, "at_least": at_least, "at_most": at_most}
+    """A hyper-parameter of a method: a dataclass field, annotated with the type of its resolved value.
+
+    Args:
+        doc: its meaning, with the symbol of the equation at the head of the module.
+        default: its value where neither a user nor a card nor a paper gives one.
+        paper: the published value, which goes before the default and is always printed.
+        at_least, at_most: an inclusive range for numbers.
+    """
+    metadata = {"doc": doc, "default": default, "at_least": at_least, "at_most": at_most}
     if paper is not _NO_VALUE:
         metadata["paper"] = paper
-    return field(default=default, metadata=metadata)
+    return field(default=None, metadata=metadata)
 
 
 def settings(cls: type) -> dict[str, Field[Any]]:
@@ -41,28 +51,60 @@ def paper_values(cls: type) -> dict[str, Any]:
     return {name: f.metadata["paper"] for name, f in settings(cls).items() if "paper" in f.metadata}
 
 
-def check_names(method: str, cls: type, given: dict[str, Any]) -> None:
+def given_values(method: Any) -> dict[str, Any]:
+    """The settings that somebody gave, or that are resolved."""
+    values = {name: getattr(method, name) for name in settings(type(method))}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def resolved_values(method: Any, card: Card) -> dict[str, Any]:
+    """Every setting: as given, else of the model's card, else of the class's own card for the model, else the paper's, else
+    its default. Raises `BadValue` where a card names a setting that there is not.
+    """
+    cls = type(method)
+    values = {name: f.metadata["default"] for name, f in settings(cls).items()} | paper_values(cls)
+    for carded in (cls.cards.get(card.name, {}), card.methods.get(method.name, {})):
+        check_names(method.name, cls, carded)
+        values |= carded
+    return values | given_values(method)
+
+
+def printed_values(method: Any) -> dict[str, Any]:
+    """The settings that a method's string shows: all but those at a plain default that no known card sets.
+
+    So the string of a resolved method, read and resolved again, is the same method.
+    """
+    cls = type(method)
+    carded = {name for card in cards().values() for name in card.methods.get(method.name, {})}
+    carded |= {name for own in cls.cards.values() for name in own}
+
+    def tells(name: str, value: Any) -> bool:
+        facts = settings(cls)[name].metadata
+        return "paper" in facts or name in carded or value != facts["default"]
+
+    return {name: value for name, value in given_values(method).items() if tells(name, value)}
+
+
+def check_names(method: str, cls: type, given: Mapping[str, Any]) -> None:
     """Raise unless every name in `given` is a hyper-parameter of `cls`."""
     for name in given:
         if name not in settings(cls):
             raise unknown(f"setting of method {method!r}:", name, settings(cls))
 
 
-def check_values(method: str, instance: Any) -> None:
-    """Check every hyper-parameter of a method instance against its annotation and range; whole floats become ints."""
-    hints = get_type_hints(type(instance))
-    for name, f in settings(type(instance)).items():
-        value, allowed = getattr(instance, name), _alternatives(hints[name])
-        if value is None and type(None) in allowed:
-            continue
-        where = f"setting {name}={value!r} of method {method!r}"
+def check_values(method: Any) -> None:
+    """Check every setting that is given against its annotation and range."""
+    hints = get_type_hints(type(method))
+    for name, value in given_values(method).items():
+        facts, allowed = settings(type(method))[name].metadata, _alternatives(hints[name])
+        where = f"setting {name}={value!r} of method {method.name!r}"
         literals = [choice for kind in allowed if get_origin(kind) is Literal for choice in get_args(kind)]
         if literals and not (isinstance(value, str) and value in literals):
             raise BadValue(f"{where} is not one of {', '.join(map(repr, literals))}")
         if not literals and not any(_is_a(value, kind) for kind in allowed):
             names = " or ".join(_PLAIN[kind] for kind in allowed if kind in _PLAIN)
             raise BadValue(f"{where} is not {names}")
-        low, high = f.metadata["at_least"], f.metadata["at_most"]
+        low, high = facts["at_least"], facts["at_most"]
         if isinstance(value, int | float) and not low <= value <= high:
             limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
             raise BadValue(f"{where} is out of range; give a value of {limit}")

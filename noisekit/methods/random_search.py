@@ -29,16 +29,15 @@ from noisekit.types import Candidate, Cost
 class RandomSearch(Rewarded):
     """Hill climbing by a reward without its gradient: n neighbours, one after another, candidate 0 the standard noise."""
 
-    steps: int | None = parameter("neighbours n; one image more", paper=127, at_least=1)
+    steps: int = parameter("neighbours n; one image more", paper=127, at_least=1)
     cosine: float = parameter("ρ between a noise and its neighbour", default=0.95, at_least=0, at_most=1)
-    rewards: str | None = parameter(REWARDS, paper="image_reward:1")
-    weights: str | None = parameter(WEIGHTS, paper="published")
+    rewards: str = parameter(REWARDS, paper="image_reward:1")
+    weights: str = parameter(WEIGHTS, paper="published")
 
     name = "random_search"
 
     @property
     def horizon(self) -> int:
-        assert self.steps is not None
         return self.steps + 1
 
     def step_cost(self, model: Model) -> Cost:

@@ -31,10 +31,10 @@ PAPER_REWARDS = "hps:5 + image_reward:1 + clip_score_h14:0.01 + pick_score:0.05"
 class ReNO(Rewarded):
     """n candidates, the first being the standard noise. Needs a one-step model unless `through_steps` is given."""
 
-    steps: int | None = parameter("reward evaluations n; one update less", paper=50, at_least=1)
-    lr: float | None = parameter("step size η; scale it with the latent's norm", paper=5.0, at_least=0)
-    rewards: str | None = parameter(REWARDS, paper=PAPER_REWARDS)
-    weights: str | None = parameter(WEIGHTS, paper="published")
+    steps: int = parameter("reward evaluations n; one update less", paper=50, at_least=1)
+    lr: float = parameter("step size η; scale it with the latent's norm", paper=5.0, at_least=0)
+    rewards: str = parameter(REWARDS, paper=PAPER_REWARDS)
+    weights: str = parameter(WEIGHTS, paper="published")
     momentum: float = parameter("μ", default=0.9, at_least=0, at_most=1)
     ball: Literal["nesterov", "heavy"] = parameter("form of the momentum", default="nesterov")
     clip: float = parameter("largest norm of a sample's gradient", default=0.1, at_least=0)
@@ -46,7 +46,6 @@ class ReNO(Rewarded):
 
     @property
     def horizon(self) -> int:
-        assert self.steps is not None
         return self.steps
 
     @property
@@ -63,7 +62,6 @@ class ReNO(Rewarded):
         return self.through_steps in (None, model.card.steps)
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
-        assert self.lr is not None
         reward, conditioning = self.reward(model.device), model.encode(prompts)
         delivered = self.delivers_images(model)
         noise, velocity = source.initial, torch.zeros_like(source.initial)

@@ -28,8 +28,8 @@ WEIGHTS = "of the rewards: tiny, published, or the path of a file or folder"
 class Rewarded(NoiseMethod, ABC):
     """A method that climbs, or chooses by, a weighted sum of rewards. Each declares the two fields, where they read best."""
 
-    rewards: str | None
-    weights: str | None
+    rewards: str
+    weights: str
 
     objective = "reward"
 
@@ -51,14 +51,11 @@ class Rewarded(NoiseMethod, ABC):
         return frozenset(self._summed)
 
     def dependencies(self, device: torch.device) -> dict[str, Any]:
-        assert self.weights is not None
         loaded = {name: load_reward(name, self.weights, device) for name in sorted(self._summed)}
         return {"rewards": {name: reward.identity for name, reward in loaded.items()}}
 
     def reward(self, device: torch.device) -> Callable[[Tensor, Sequence[str]], Tensor]:
         """R for images (B, 3, H, W) in [0, 1] and B prompts, giving (B,)."""
-        assert self.rewards is not None
-        assert self.weights is not None
         return weighted_reward(self.rewards, weights=self.weights, device=device)
 
     def judged_cost(self, model: Model) -> Cost:

@@ -28,7 +28,7 @@ from noisekit.types import Cost
 class RoundTripMethod(NoiseMethod, ABC):
     """A method whose objective is inversion stability."""
 
-    round_trip_steps: int | None = parameter("denoising steps T of the round trip", paper=10, at_least=1)
+    round_trip_steps: int = parameter("denoising steps T of the round trip", paper=10, at_least=1)
     solver: Literal["ddim", "dpm", "euler"] = parameter("solver (ddim: the model's own ODE)", default="ddim")
     evaluate_at: EvaluateAt = parameter("timestep told to the network while inverting", default="target")
     read_at: ReadAt = parameter("level at which its answer is read while inverting", default="told")
@@ -43,13 +43,11 @@ class RoundTripMethod(NoiseMethod, ABC):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        assert self.round_trip_steps is not None
         if self.solver != "ddim":
             diffusion_only(model.grid(self.round_trip_steps), f"solver={self.solver!r}", "solver='ddim'")
 
     def round_trip(self, model: Model, prompts: Sequence[str]) -> Callable[[Tensor], Tensor]:
         """F for noise (n·B, C, h, w), any whole number n of copies of the batch of prompts one after another."""
-        assert self.round_trip_steps is not None
         conditioning = model.encode(prompts)
         grid = model.grid(self.round_trip_steps)
         solver = SOLVERS[self.solver](evaluate_at=self.evaluate_at, read_at=self.read_at)
@@ -68,7 +66,6 @@ class RoundTripMethod(NoiseMethod, ABC):
 
     def round_trip_cost(self, model: Model) -> Cost:
         """One round trip of one noise."""
-        assert self.round_trip_steps is not None
         there, back = self._guidances(model)
         return (model.predict_cost(there) + model.predict_cost(back)) * self.round_trip_steps
 

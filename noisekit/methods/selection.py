@@ -30,7 +30,7 @@ class Selection(RoundTripMethod):
     seeds 0…K−1 for every prompt and sample seed, as published.
     """
 
-    candidates: int | None = parameter("number of candidate noises K", paper=100, at_least=1)
+    candidates: int = parameter("number of candidate noises K", paper=100, at_least=1)
     pick: Literal["stable", "unstable"] = parameter("which end of the ranking to keep", default="stable")
     pool: Literal["own", "paper"] = parameter("where candidates come from", default="own")
 
@@ -38,7 +38,6 @@ class Selection(RoundTripMethod):
 
     @property
     def horizon(self) -> int:
-        assert self.candidates is not None
         return self.candidates
 
     def step_cost(self, model: Model) -> Cost:

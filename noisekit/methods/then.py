@@ -13,18 +13,17 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Self
 
-import torch
-
 from noisekit.errors import BadValue
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.best import better
+from noisekit.methods.wrapper import Wrapper
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
 from noisekit.types import Candidate, Cost
 
 
 @dataclass(frozen=True)
-class Then(NoiseMethod):
+class Then(Wrapper):
     """Methods one after another, `then(selection, reno(steps=10))`; a budget is spent from the first stage on.
 
     The candidates of all but the last stage have no score; each is the best noise of its stage so far.
@@ -44,8 +43,8 @@ class Then(NoiseMethod):
         return self.stages
 
     @classmethod
-    def around(cls, wrapped: Sequence[NoiseMethod], given: Mapping[str, Any]) -> Self:
-        return cls(tuple(wrapped), **given)
+    def wrap(cls, methods: Sequence[NoiseMethod], settings: Mapping[str, Any]) -> Self:
+        return cls(tuple(methods), **settings)
 
     @property
     def objective(self) -> str:
@@ -62,10 +61,6 @@ class Then(NoiseMethod):
     @property
     def optimised(self) -> frozenset[str]:
         return frozenset[str]().union(*(stage.optimised for stage in self.stages))
-
-    def dependencies(self, device: torch.device) -> dict[str, Any]:
-        each = [{"version": stage.version} | stage.dependencies(device) for stage in self.stages]
-        return {"wrapped": each}
 
     def step_cost(self, model: Model) -> Cost:
         return max((stage.step_cost(model) for stage in self.stages), key=lambda cost: cost.calls)

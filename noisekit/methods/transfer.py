@@ -21,6 +21,7 @@ from noisekit.methods.base import NoiseMethod
 from noisekit.methods.best import better
 from noisekit.methods.parameters import parameter
 from noisekit.methods.standard import Standard
+from noisekit.methods.wrapper import Wrapper
 from noisekit.models import load_model
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
@@ -28,11 +29,11 @@ from noisekit.types import Candidate, Cost
 
 
 @dataclass(frozen=True)
-class Transfer(NoiseMethod):
+class Transfer(Wrapper):
     """`transfer(reno(steps=20), model='sdxl-turbo')`: candidates are the best noises so far; A's scores are in the trace."""
 
     method: NoiseMethod = field(default_factory=Standard)
-    model: str | None = parameter("the model that is searched: a card, a folder or a hub id")
+    model: str = parameter("the model that is searched: a card, a folder or a hub id")
 
     name = "transfer"
 
@@ -48,17 +49,16 @@ class Transfer(NoiseMethod):
         return (self.method,)
 
     @classmethod
-    def around(cls, wrapped: Sequence[NoiseMethod], given: Mapping[str, Any]) -> Self:
-        if len(wrapped) > 1:
+    def wrap(cls, methods: Sequence[NoiseMethod], settings: Mapping[str, Any]) -> Self:
+        if len(methods) > 1:
             raise BadValue(
-                f"method 'transfer' carries the noise of one method, but {len(wrapped)} were given; join them, as in "
-                f"transfer(then({', '.join(map(str, wrapped))}), model=...)"
+                f"method 'transfer' carries the noise of one method, but {len(methods)} were given; join them, as in "
+                f"transfer(then({', '.join(map(str, methods))}), model=...)"
             )
-        return cls(wrapped[0] if wrapped else Standard(), **given)
+        return cls(methods[0] if methods else Standard(), **settings)
 
-    def host(self, model: Model) -> Model:
+    def search_model(self, model: Model) -> Model:
         """Model A; raises `NotSupported` where its noise has another shape, or where it cannot do what the method needs."""
-        assert self.model is not None
         searched = _loaded(self.model, model.device)
         if searched.noise_shape != model.noise_shape:
             raise NotSupported(
@@ -77,15 +77,13 @@ class Transfer(NoiseMethod):
         return self.method.optimised
 
     def dependencies(self, device: torch.device) -> dict[str, Any]:
-        assert self.model is not None
-        inner = {"version": self.method.version} | self.method.dependencies(device)
-        return {"wrapped": [inner], "searched": _loaded(self.model, device).identity}
+        return super().dependencies(device) | {"searched": _loaded(self.model, device).identity}
 
     def step_cost(self, model: Model) -> Cost:
-        return self.method.step_cost(self.host(model))
+        return self.method.step_cost(self.search_model(model))
 
     def schedule(self, model: Model) -> Iterator[Cost]:
-        return self.method.schedule(self.host(model))
+        return self.method.schedule(self.search_model(model))
 
     def anytime(self, candidates: int) -> bool:
         return self.method.anytime(candidates)
@@ -95,7 +93,7 @@ class Transfer(NoiseMethod):
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
         best = Candidate(source.initial)
-        for candidate in self.method.search(self.host(model), prompts, source):
+        for candidate in self.method.search(self.search_model(model), prompts, source):
             best = better(best, candidate)
             score = {} if candidate.score is None else {"searched": candidate.score}
             yield Candidate(best.noise, info={**candidate.info, **score})

@@ -30,18 +30,17 @@ from noisekit.types import Candidate, Cost
 class ZeroOrder(Rewarded):
     """n steps of the pivot: candidate 0 is the standard noise, every other one the best neighbour of its step."""
 
-    steps: int | None = parameter("steps n of the pivot", paper=32, at_least=1)
+    steps: int = parameter("steps n of the pivot", paper=32, at_least=1)
     neighbours: int = parameter("neighbours N a step, one image each", default=4, at_least=1)
     cosine: float = parameter("ρ between the pivot and a neighbour", default=0.95, at_least=0, at_most=1)
     stay: bool = parameter("stay where no neighbour is better", default=False)
-    rewards: str | None = parameter(REWARDS, paper="image_reward:1")
-    weights: str | None = parameter(WEIGHTS, paper="published")
+    rewards: str = parameter(REWARDS, paper="image_reward:1")
+    weights: str = parameter(WEIGHTS, paper="published")
 
     name = "zero_order"
 
     @property
     def horizon(self) -> int:
-        assert self.steps is not None
         return self.steps + 1
 
     def step_cost(self, model: Model) -> Cost:

@@ -48,7 +48,7 @@ def test_both_models_calls_are_counted(tiny):
 def test_settings_left_out_come_from_the_searched_models_card(tiny, turbo):
     resolved = load_method("transfer(reno, model='tiny-turbo')").resolved(tiny)
     assert resolved.method == load_method("reno").resolved(turbo)
-    assert load_method(str(resolved)) == resolved
+    assert load_method(str(resolved)).resolved(tiny) == resolved
     assert resolved.optimised == resolved.method.optimised
 
 

@@ -135,7 +135,7 @@ def test_what_is_wrapped_resolves_too():
         "best_of(then(selection(round_trip_steps=10, candidates=2), reno(steps=7, lr=0.25, rewards='clip_score:1', "
         "weights='tiny')), n=2, rewards='clip_score:1', weights='tiny')"
     )
-    assert load_method(str(resolved)) == resolved
+    assert load_method(str(resolved)).resolved(model) == resolved
 
 
 def test_a_wrapper_depends_on_all_that_it_runs(model, monkeypatch):

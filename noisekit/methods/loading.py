@@ -1,0 +1,33 @@
+"""`load_method`: a string such as "best_of(reno(steps=5), n=4)" becomes a method."""
+
+from __future__ import annotations
+
+from noisekit import registry
+from noisekit.errors import BadValue
+from noisekit.methods.base import NoiseMethod
+from noisekit.methods.parameters import check_names
+from noisekit.methods.wrapper import Wrapper
+
+
+def load_method(method: str | NoiseMethod) -> NoiseMethod:
+    """The method that a string such as "cosine(steps=20)" describes; a method passes through.
+
+    Raises `BadValue` on unknown names and settings, values out of range, and methods in the brackets of one that wraps none.
+    """
+    if isinstance(method, NoiseMethod):
+        return method
+    name, given, wrapped = registry.parse(method)
+    cls: type[NoiseMethod] = registry.load("method", name, registry.METHODS)
+    if cls.name != name:
+        raise BadValue(
+            f"method {name!r} is a {cls.__name__}, which calls itself {cls.name!r}: the entry point of its package and its "
+            "`name` have to be the same, or its results could not be found by name"
+        )
+    check_names(name, cls, given)
+    if issubclass(cls, Wrapper):
+        return cls.wrap([load_method(inner) for inner in wrapped], given)
+    if wrapped:
+        raise BadValue(
+            f"method {name!r} wraps no other method, but {wrapped[0]!r} stands in its brackets; give its settings by name"
+        )
+    return cls(**given)

@@ -1,0 +1,177 @@
+"""The loop that every search runs in: the clock, the budget, and the best candidate of every sample.
+
+    best ← ε_0
+    for candidate in search(ε_0):          while the next candidate, and an image still to be made, fit the budget
+        best_i ← the better of best_i and candidate_i                                        (see `best`)
+    image = decode(sample(best))           unless the best candidate came with its image
+
+A search is driven under `torch.no_grad()`: a method that differentiates turns gradients on where it needs them.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, takewhile
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from noisekit.cost import Meter
+from noisekit.methods.best import better, describe_not_finite, not_finite
+from noisekit.models.base import Model
+from noisekit.noise import NoiseSource
+from noisekit.types import Budget, Candidate, Cost, NoiseResult, Trace, TracePoint
+
+#: Called after every candidate with its number (from 0) and the best so far, clock and counters stopped.
+Observer = Callable[[int, Candidate], None]
+
+
+class Searchable(Protocol):
+    """What the loop asks of a method whose settings are resolved; see `NoiseMethod` for what each member means."""
+
+    name: ClassVar[str]
+
+    @property
+    def horizon(self) -> int: ...
+    @property
+    def wrapped(self) -> Sequence[Any]: ...
+    def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]: ...
+    def step_cost(self, model: Model) -> Cost: ...
+    def schedule(self, model: Model) -> Iterator[Cost]: ...
+    def delivers_images(self, model: Model) -> bool: ...
+    def planned(self, candidates: int) -> Searchable: ...
+
+
+def run(
+    method: Searchable,
+    model: Model,
+    source: NoiseSource,
+    budget: Budget,
+    *,
+    progress: bool = False,
+    observe: Observer | None = None,
+) -> NoiseResult:
+    """Search within a budget and make the images.
+
+    Args:
+        method: with its settings resolved for `model`, and checked against it.
+        source: the noise of the B samples, which also names their prompts and seeds.
+        budget: the most that one image may cost.
+        progress: whether to show a bar, one step a candidate.
+        observe: see `Observer`.
+
+    Returns:
+        The best noise of every sample with its image, its score, the trace of the search and what it cost.
+    """
+    prompts = list(source.prompts)
+    final_image = FinalImage(model, source)
+    rate = final_image.seconds_per_call(budget)
+    step = method.step_cost(model)
+    # A budget may end inside a wrapper before the stage that brings images.
+    brings = method.delivers_images(model) and not method.wrapped
+    final_cost = Cost() if brings else model.sample_cost()
+    limit = affordable(budget, method.schedule(model), final_cost, rate)
+    stopped: Literal["done", "budget", "not finite"] = "done" if limit == method.horizon else "budget"
+    running = method.planned(limit) if stopped == "budget" else method
+    points: list[TracePoint] = []
+    best = Candidate(source.initial)
+    broken: dict[int, tuple[int, str]] = {}
+    slowest = 0.0
+    with Meter(len(source), model.device) as meter:
+        search = running.search(model, prompts, source)
+        bar = tqdm(total=limit, desc=f"{method.name} × {len(source)}", disable=not progress, leave=False)
+        while len(points) < limit:
+            before = meter.cost
+            reserve = max(slowest, step.calls * rate) + final_cost.calls * rate
+            if budget.seconds is not None and before.seconds + reserve > budget.seconds:
+                stopped = "budget"
+                break
+            with torch.no_grad():
+                candidate = next(search, None)
+            if candidate is None:
+                break
+            spent = meter.cost
+            seconds, calls = spent.seconds - before.seconds, spent.calls - before.calls
+            slowest, rate = max(slowest, seconds), max(rate, seconds / calls if calls else 0.0)
+            best = better(best, candidate)
+            broken = {i: (len(points), name) for i, name in not_finite(candidate).items()} | broken
+            points.append(_point(len(points), spent, candidate, best))
+            bar.update()
+            if observe is not None:
+                with meter.paused():
+                    observe(len(points) - 1, best)
+            if not candidate.noise.isfinite().flatten(1).all(1).any():
+                stopped = "not finite"
+                break
+        bar.close()
+        images = best.images if best.images is not None else final_image(best.noise)
+        cost = meter.cost
+    for i in not_finite(Candidate(best.noise, images=images)):
+        broken.setdefault(i, (len(points), "image"))
+    if broken:
+        described = describe_not_finite(method.name, broken, prompts, source.seeds)
+        warnings.warn(described, stacklevel=3)
+    return NoiseResult(
+        images=images,
+        noise=best.noise,
+        initial=source.initial,
+        score=best.score,
+        trace=Trace(tuple(points)),
+        cost=cost,
+        prompts=prompts,
+        seeds=source.seeds,
+        method=str(method),
+        model=model.name,
+        stopped=stopped,
+        broken={i: name for i, (_, name) in broken.items()},
+    )
+
+
+class FinalImage:
+    """Samples and decodes noise for the batch, with random numbers keyed by the sample."""
+
+    def __init__(self, model: Model, source: NoiseSource) -> None:
+        self.model, self.source = model, source
+
+    @torch.no_grad()
+    def __call__(self, noise: Tensor) -> Tensor:
+        """decode(sample(ε)): images (B, 3, H, W) in [0, 1] of noise (B, C, h, w)."""
+        conditioning = self.model.encode(list(self.source.prompts))
+        latents = self.model.sample(noise, conditioning, self.source.sampler_generators())
+        return self.model.decode(latents)
+
+    def seconds_per_call(self, budget: Budget) -> float:
+        """Seconds of one denoiser call of one image in this batch, from a timed standard image; 0 if nobody asks."""
+        if budget.seconds is None:
+            return 0.0
+        self(self.source.initial)
+        with Meter(len(self.source), self.model.device) as meter:
+            self(self.source.initial)
+        return meter.cost.seconds / meter.cost.calls
+
+
+def affordable(budget: Budget, schedule: Iterable[Cost], final_cost: Cost, rate: float) -> int:
+    """How many of the first candidates fit a budget beside the final image; all of them without a budget.
+
+    rate: seconds of one denoiser call.
+    """
+    limits = [math.inf if budget.calls is None else budget.calls]
+    if budget.seconds is not None:
+        limits.append(budget.seconds / rate)
+    spent = accumulate((cost.calls for cost in schedule), initial=final_cost.calls)
+    fitting = sum(1 for _ in takewhile(lambda calls: calls <= min(limits), spent)) - 1
+    return int(max(0, fitting if budget.steps is None else min(fitting, budget.steps)))
+
+
+def _point(step: int, cost: Cost, candidate: Candidate, best: Candidate) -> TracePoint:
+    return TracePoint(
+        step,
+        cost,
+        None if candidate.score is None else tuple(candidate.score.tolist()),
+        None if best.score is None else tuple(best.score.tolist()),
+        {name: tuple(values.tolist()) for name, values in candidate.info.items()},
+    )
