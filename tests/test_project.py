@@ -22,6 +22,8 @@ PACKAGE = ROOT / "noisekit"
 ROOMS = (
     *(
         "errors",
+        "shown",
+        "paths",
         "types",
         "noise",
         "cost",

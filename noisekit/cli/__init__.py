@@ -19,13 +19,18 @@ import typer
 
 from noisekit.cli.app import app
 from noisekit.cli.interrupt import Interrupted
+from noisekit.cli.screen import any_encoding, say
 from noisekit.errors import NoisekitError
 from noisekit.registry import shortened
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` defaults to the process's arguments."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    with any_encoding():
+        return _run(sys.argv[1:] if argv is None else list(argv))
+
+
+def _run(arguments: list[str]) -> int:
     try:
         with _terminated_as_interrupted(), _plain_warnings():
             code = typer.main.get_command(app).main(arguments, "noisekit", standalone_mode=False)
@@ -46,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: str, code: int) -> int:
-    print(f"noisekit: {' '.join(sentence.split())}", file=sys.stderr)
+    say(f"noisekit: {' '.join(sentence.split())}", error=True)
     return code
 
 

@@ -21,7 +21,7 @@ from noisekit.cli.report import report
 from noisekit.cli.rewards import app as rewards
 from noisekit.cli.run import run
 from noisekit.cli.score import score
-from noisekit.cli.screen import console, help_alone, quiet
+from noisekit.cli.screen import console, help_alone, quiet, say
 from noisekit.cli.seeds import app as seeds
 from noisekit.cli.status import status
 from noisekit.errors import BadValue
@@ -122,7 +122,7 @@ def compare(
         )
         page = run.report()
     terminal.show(run, console())
-    print(page)
+    say(page)
     return int(len(run.failures()) > 0)
 
 
@@ -176,7 +176,7 @@ def generate(
     about = {"prompt": prompt, "model": result.model, "method": result.method, "seed": seed}
     write_png(output, result.images[0], about | {"identity": loaded.identity, "score": score} | spent)
     found = "" if score is None else f"{chosen.objective} {score:.4g}, "
-    print(f"{output}: {result.method}, {found}{result.cost.calls:g} calls, {result.cost.seconds:.2f} s")
+    say(f"{output}: {result.method}, {found}{result.cost.calls:g} calls, {result.cost.seconds:.2f} s")
 
 
 @tiny.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noisekit.cli import options
-from noisekit.cli.screen import console
+from noisekit.cli.screen import console, say
 
 
 def compare_runs(
@@ -37,4 +37,4 @@ def compare_runs(
     found = versus(load_run(first), load_run(second))
     show_versus(found, console())
     if output is not None:
-        print(write_versus(found, output))
+        say(write_versus(found, output))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from noisekit.cli.screen import say
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
@@ -25,4 +27,4 @@ def export(
     from noisekit.experiment.export import check_ending
 
     check_ending(output)
-    print(load_run(run).export(output))
+    say(load_run(run).export(output))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from noisekit.cli.screen import help_alone
+from noisekit.cli.screen import help_alone, say
 
 app = typer.Typer(
     help="Get published models ahead of a run; `noisekit list models` shows which there are.",
@@ -40,13 +40,13 @@ def fetch(
     for card in cards:
         wanted = needs(card)
         if not wanted:
-            print(f"{card.name}: on this machine; nothing to fetch")
+            say(f"{card.name}: on this machine; nothing to fetch")
             continue
-        print(f"{card.name}: {about(card)}")
+        say(f"{card.name}: {about(card)}")
         for need in wanted:
             with explained(card):
                 folder, got = fetch_need(need)
             checked = (
                 "equal to the hub's" if got.compared else "whole; offline, so not compared with the hub's"
             )
-            print(f"  {need.repo}: {got.files} files, {got.size / 1e9:.3g} GB, {checked}; in {folder}")
+            say(f"  {need.repo}: {got.files} files, {got.size / 1e9:.3g} GB, {checked}; in {folder}")

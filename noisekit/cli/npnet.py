@@ -13,7 +13,7 @@ import typer
 from noisekit import registry
 from noisekit.cli import options
 from noisekit.cli.interrupt import Interrupted
-from noisekit.cli.screen import help_alone, quiet
+from noisekit.cli.screen import help_alone, quiet, say
 from noisekit.errors import BadValue
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def collect(
             metrics=judges,
             progress=sys.stderr.isatty(),
         )
-    print(f"{out}: {len(done)} pairs")
+    say(f"{out}: {len(done)} pairs")
 
 
 @app.command()
@@ -133,7 +133,7 @@ def train(
             f"interrupted; finished epochs are kept in {out}: the same command goes on from there"
         ) from None
     losses, kept = card["losses"], card["pairs"]
-    print(
+    say(
         f"{out}: {kept['kept']} of {kept['collected']} pairs kept, {card['parameters']} parameters, validation loss "
         f"{losses['epochs'][-1]['validation']:.6f} (identity {losses['identity']:.6f}, shift {losses['shift']:.6f})"
     )
@@ -161,7 +161,7 @@ def convert(
     config, count = network.config, sum(tensor.numel() for tensor in network.parameters())
     assert network.alpha is not None
     assert network.beta is not None
-    print(
+    say(
         f"{out}: NPNet for latents of {config.size} × {config.size} and prompt embeddings of {config.tokens} × "
         f"{config.width}, {count} parameters, alpha {network.alpha.item():.2g}, beta {network.beta.item():.3g}"
     )

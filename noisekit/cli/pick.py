@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisekit import registry
-from noisekit.cli.screen import quiet
+from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def pick(
         calibrate(loaded, progress=sys.stderr.isatty())
     held = list(dict.fromkeys(map(base_name, loaded.frame()["model"])))
     for name in held if model is None and held else [model]:
-        print(
+        say(
             choose(
                 loaded,
                 seconds=seconds,
@@ -104,7 +104,6 @@ def calibrate(run: Annotated[Path, typer.Argument(help="The folder of a run.")])
     Example:
       noisekit calibrate runs/demo
     """
-    from noisekit.cli.screen import console
     from noisekit.experiment import load_run
     from noisekit.experiment.calibration import calibrate as measure
     from noisekit.experiment.calibration import table

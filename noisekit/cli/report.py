@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noisekit.cli import options
-from noisekit.cli.screen import console
+from noisekit.cli.screen import console, say
 from noisekit.errors import unknown
 
 FORMATS = ("html", "markdown", "latex")
@@ -45,11 +45,11 @@ def report(
     if form == "html":
         page = write_report(loaded, output or loaded.folder / "report.html")
         show(loaded, console())
-        print(page)
+        say(page)
         return
     text = write_tables(loaded, form)
     if output is None:
-        print(text, end="")
+        say(text, end="")
     else:
         output.write_text(text, encoding="utf-8")
-        print(output)
+        say(output)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from noisekit.cli.screen import help_alone, quiet
+from noisekit.cli.screen import help_alone, quiet, say
 
 app = typer.Typer(
     help="Fetch or convert the published checkpoints of metrics.",
@@ -37,8 +37,8 @@ def fetch(
     quiet()
     for card in cards:
         here = "on this machine" if not published.missing(card.checkpoint) else "to download"
-        print(f"{card.name}: {card.checkpoint.gigabytes:g} GB, {card.checkpoint.licence}, {here}", flush=True)
-        print(f"  {published.fetch(card.name)}")
+        say(f"{card.name}: {card.checkpoint.gigabytes:g} GB, {card.checkpoint.licence}, {here}")
+        say(f"  {published.fetch(card.name)}")
 
 
 @app.command()
@@ -62,4 +62,4 @@ def convert(
     variant(name)
     quiet()
     published.convert(name, source, target)
-    print(target)
+    say(target)

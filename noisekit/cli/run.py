@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisekit.cli.interrupt import kept_in
-from noisekit.cli.screen import console, quiet
+from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
+from noisekit.shown import shown
 
 if TYPE_CHECKING:
     from noisekit.experiment.overview import Overview
@@ -86,7 +87,7 @@ def run(
         )
         page = done.report()
     terminal.show(done, console())
-    print(page)
+    say(page)
     return int(len(done.failures()) > 0)
 
 
@@ -98,12 +99,12 @@ def show_search(found: Found) -> None:
     table = Table("trial", "method", f"{found.metric} over standard", "calls", box=None, pad_edge=False)
     for number, trial in enumerate(found.trials.to_dict("records"), 1):
         cells = (f"{number}", trial["method"], f"{trial['value']:+.4g}", f"{trial['calls']:g}")
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        table.add_row(*(Text(shown(cell), overflow="fold") for cell in cells))
     console().print(table)
     judged, metric = found.judged, found.metric
     difference, low, high = (judged[f"{metric}_{name}"] for name in ("difference", "low", "high"))
     interval = "too few for an interval" if isnan(low) else f"95 % interval {low:+.4g} to {high:+.4g}"
-    print(
+    say(
         f"best: {found.best}\non the other {judged['n_prompts']} prompts: {metric} {difference:+.4g} over standard, "
         f"{interval}"
     )
@@ -120,16 +121,16 @@ def show(found: Overview) -> None:
     for line in found.lines:
         counts = (line.done, line.unscored, line.missing, line.failed)
         cells = [line.model, line.method, line.suite, *map(str, counts), duration(line.seconds)]
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        table.add_row(*(Text(shown(cell), overflow="fold") for cell in cells))
     screen = console()
     screen.print(table)
     for reason in dict.fromkeys(pair.reason for pair in found.incompatible):
-        screen.print(Text(f"incompatible: {reason}"))
+        screen.print(Text(shown(f"incompatible: {reason}")))
     missing = sum(line.missing for line in found.lines)
     known = duration(found.seconds) if found.unknown < missing or not missing else "unknown"
     rest = f", and {found.unknown} images that nothing is known of" if 0 < found.unknown < missing else ""
     scoring = sum(line.unscored for line in found.lines)
-    print(f"to do: {missing} images to make ({known}{rest}), {scoring} to score")
+    say(f"to do: {missing} images to make ({known}{rest}), {scoring} to score")
 
 
 def duration(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ import typer
 from noisekit import registry
 from noisekit.cli import options
 from noisekit.cli.interrupt import Interrupted
-from noisekit.cli.screen import console, quiet
+from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def score(
         screen.print(
             Text(f"{count} of {len(pairs)} prompts were cut by some metric: column {CUT!r} says which")
         )
-    print(written)
+    say(written)
 
 
 def _device(name: str) -> torch.device:

@@ -1,31 +1,84 @@
-"""What reaches the screen: tables as wide as it is, and nothing that libraries say by the way."""
+"""What reaches the screen: all that commands print goes through here.
+
+Tables are as wide as the screen, nothing is shown that libraries say by the way, control characters of prompts and names are
+escaped, and what an encoding lacks is written in ASCII.
+"""
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
+from noisekit.shown import escaped, shown
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from noisekit.report.screen import Screen
 
 #: Columns of a table that goes to a file or a pipe.
 WIDTH = 120
+#: What is written where an encoding lacks a sign of ours; any other character is escaped.
+ASCII = {
+    "−": "-",
+    "–": "-",
+    "…": "...",
+    "×": "x",
+    "·": "*",
+    "→": "->",
+    "←": "<-",
+    "±": "+-",
+    "†": "+",
+    "ᵀ": "^T",
+}
+ASCII |= {"²": "^2", "√": "sqrt", "≤": "<=", "≥": ">=", "′": "'", "∞": "inf", "‖": "||", "½": "1/2"}
+ASCII |= {letter: unicodedata.name(letter).split()[-1].lower() for letter in "αβγδεηθλμξρστω"}
 
 
 def help_alone(context: typer.Context) -> None:
     """A group of commands without a command shows its help."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        say(context.get_help())
 
 
-def console() -> Console:
+def say(text: object, *, end: str = "\n", error: bool = False) -> None:
+    """Print a text at once, on stderr where it is an error."""
+    print(shown(str(text), lines=True), end=end, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def console() -> Screen:
     """Where tables are printed."""
-    from rich.console import Console
+    from noisekit.report.screen import Screen
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH)
+    return Screen(None if sys.stdout.isatty() else WIDTH)
+
+
+@contextmanager
+def any_encoding() -> Iterator[None]:
+    """Whatever is printed reaches a screen or pipe of any encoding, in ASCII where need be."""
+    with ExitStack() as after:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                after.callback(stream.reconfigure, errors=stream.errors)
+                stream.reconfigure(errors=_ERRORS)
+        yield
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(ASCII.get(letter) or escaped(letter) for letter in lacking), error.end
+
+
+_ERRORS = "noisekit.ascii"
+codecs.register_error(_ERRORS, _in_ascii)
 
 
 def quiet() -> None:

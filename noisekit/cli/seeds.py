@@ -10,7 +10,7 @@ import typer
 
 from noisekit.cli import options
 from noisekit.cli.interrupt import Interrupted
-from noisekit.cli.screen import help_alone, quiet
+from noisekit.cli.screen import help_alone, quiet, say
 
 app = typer.Typer(
     help="Find golden seeds: noises that make better images whatever the prompt.",
@@ -77,16 +77,16 @@ def rank(
             f"interrupted; finished scores are kept in {out}: the same command goes on from there"
         ) from None
     reliability = Reliability(**ranking.reliability)
-    print(f"{metric} of {len(ranking.seeds)} seeds on {len(suite)} prompts, best first:")
+    say(f"{metric} of {len(ranking.seeds)} seeds on {len(suite)} prompts, best first:")
     shown = min(8, len(ranking.seeds) - 1)
     pairs = zip(ranking.seeds[:shown], ranking.scores[:shown], strict=True)
     best = [f"{seed} ({score:.4g})" for seed, score in pairs]
-    print(f"  {', '.join(best)}, …, {ranking.seeds[-1]} ({ranking.scores[-1]:.4g})")
-    print(
+    say(f"  {', '.join(best)}, …, {ranking.seeds[-1]} ({ranking.scores[-1]:.4g})")
+    say(
         f"split-half correlation {reliability.r:.2f} [{reliability.low:.2f}, {reliability.high:.2f}]: to be expected on "
         "other prompts, over a random seed,"
     )
     gains = {m: expected_gain(scores, m, reliability) for m in SHOWN if m < len(ranking.seeds)}
-    print("  " + ", ".join(f"{gain:+.3g} from the best {m}" for m, gain in gains.items()))
-    print(f"cost {ranking.calls:g} calls, {ranking.calls / 1000:g} an image when they serve 1,000 images")
-    print(f"{out}: {GoldenSeeds(artefact=str(out), best=min(GoldenSeeds.best, len(ranking.seeds)))}")
+    say("  " + ", ".join(f"{gain:+.3g} from the best {m}" for m, gain in gains.items()))
+    say(f"cost {ranking.calls:g} calls, {ranking.calls / 1000:g} an image when they serve 1,000 images")
+    say(f"{out}: {GoldenSeeds(artefact=str(out), best=min(GoldenSeeds.best, len(ranking.seeds)))}")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisekit.cli.run import show
-from noisekit.cli.screen import console, quiet
+from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
+from noisekit.shown import shown
 
 if TYPE_CHECKING:
     from noisekit.experiment import Run
@@ -71,9 +72,9 @@ def _show_images(run: Run) -> None:
     )
     for (model, method, suite), own in frame.groupby(["model", "method", "suite"], sort=False):
         counts = (len(own), own["whole"].sum(), own["prompt"].nunique(), own["seed"].nunique())
-        table.add_row(*(Text(str(cell), overflow="fold") for cell in (model, method, suite, *counts)))
+        table.add_row(*(Text(shown(str(cell)), overflow="fold") for cell in (model, method, suite, *counts)))
     console().print(table)
-    print(f"{len(frame)} images, scored by {', '.join(run.metrics) or 'nothing'}")
+    say(f"{len(frame)} images, scored by {', '.join(run.metrics) or 'nothing'}")
 
 
 def _show_why(found: Overview) -> None:
@@ -93,9 +94,9 @@ def _show_why(found: Overview) -> None:
     ]
     screen = console()
     for what, (first, *others) in reasons:
-        screen.print(Text(f"{what}: {first}"))
+        screen.print(Text(shown(f"{what}: {first}")))
         for line in others:
-            screen.print(Text(f"  {line}"))
+            screen.print(Text(shown(f"  {line}")))
 
 
 def _show_failures(run: Run) -> None:
@@ -105,10 +106,10 @@ def _show_failures(run: Run) -> None:
     if failures.empty:
         return
     screen = console()
-    print(f"{len(failures)} failed; `noisekit run PLAN --retry-failed` tries them again:")
+    say(f"{len(failures)} failed; `noisekit run PLAN --retry-failed` tries them again:")
     for row in failures.head(SHOWN).to_dict("records"):
         tried = f" ({row['attempt']} attempts)" if row["attempt"] > 1 else ""
         which = f"{row['method']} on {row['model']}, seed {row['seed']}, {row['prompt']!r}"
-        screen.print(Text(f"  {which}: {row['reason']}{tried}"))
+        screen.print(Text(shown(f"  {which}: {row['reason']}{tried}")))
     if len(failures) > SHOWN:
-        print(f"  and {len(failures) - SHOWN} more")
+        say(f"  and {len(failures) - SHOWN} more")

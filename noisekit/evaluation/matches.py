@@ -66,7 +66,7 @@ def unmatched(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     counted = first[KEYS].merge(second[KEYS], on=KEYS, how="outer", indicator=True)
     names = {"both": "both", "left_only": "first", "right_only": "second"}
     counts = counted.groupby(["model", "method"], sort=False)["_merge"].value_counts().unstack(fill_value=0)
-    return counts.rename(columns=names)[list(names.values())].reset_index()
+    return counts.rename(columns=names).reindex(columns=list(names.values()), fill_value=0).reset_index()
 
 
 def _grid(own: pd.DataFrame, column: str) -> np.ndarray:

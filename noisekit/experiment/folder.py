@@ -12,6 +12,7 @@ from noisekit.experiment.scored import CUT, Pair, Scored
 from noisekit.experiment.store import plain
 from noisekit.prompts.files import read_records
 from noisekit.registry import shortened
+from noisekit.shown import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def table(frame: pd.DataFrame) -> Table:
     result = Table("image", "prompt", *columns, box=None, pad_edge=False)
     for row in frame.to_dict("records") if len(frame) <= SHOWN else []:
         cells = (f"{row[column]:.4f}" for column in columns)
-        result.add_row(Text(row["image"]), Text(shortened(row["prompt"], 40)), *cells)
+        result.add_row(Text(shown(row["image"])), Text(shown(shortened(row["prompt"], 40))), *cells)
     means = (f"{frame[column].mean():.4f}" for column in columns)
     result.add_row("mean" if len(frame) <= SHOWN else f"mean of {len(frame)}", "", *means, style="bold")
     return result

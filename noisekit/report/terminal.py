@@ -11,8 +11,10 @@ from rich.text import Text
 
 from noisekit.evaluation.metric import legend
 from noisekit.report.claims import claims
+from noisekit.report.screen import Screen
 from noisekit.report.source import ReportedRun
 from noisekit.report.tables import DAGGER, Comparison, Line, ranking
+from noisekit.shown import shown
 
 LEGEND = (
     "Difference to standard on the same prompts and seeds, with its 95 % interval; bold where it leaves 0 out. "
@@ -25,25 +27,29 @@ _STYLES = {"better": "bold green", "worse": "bold red", "open": "", "none": ""}
 
 def show(run: ReportedRun, console: Console | None = None) -> None:
     """Print one table a model: a block of lines a method, a line a metric, held-out metrics first."""
-    console = console or Console()
+    console = console or Screen()
     ranked = ranking(run)
     for model, lines in ranked.models.items():
         console.print(_table(model, lines, ranked.metrics, wide=console.width >= WIDE))
     for model, found in claims(run, ranked).items():
-        console.print(Text(f"{model}: {found.finding}", style="bold"))
+        console.print(Text(shown(f"{model}: {found.finding}"), style="bold"))
     console.print(Text(LEGEND, style="dim"))
     for line in legend(run.metric_info[metric] for metric in ranked.metrics):
         console.print(Text(line, style="dim"))
     for label, method in {line.label: line.method for line in ranked.lines}.items():
         if label != method:
-            console.print(Text(f"{label}: {method}", style="dim"))
+            console.print(Text(shown(f"{label}: {method}"), style="dim"))
 
 
 def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool) -> Table:
     first = lines[0]
     title = f"{model}: {first.prompts} prompts, {first.images} images a method"
     table = Table(
-        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_lines=True
+        title=Text(shown(title)),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_lines=True,
     )
     table.add_column("method", overflow="fold", min_width=12, max_width=28 if wide else 20)
     table.add_column("metric", no_wrap=True)
@@ -68,7 +74,7 @@ def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool
 
 def _label(line: Line) -> str:
     """The label with its settings on lines of their own."""
-    return line.label.replace("(", "\n(").replace(", ", ",\n ")
+    return shown(line.label).replace("(", "\n(").replace(", ", ",\n ")
 
 
 def _difference(one: Comparison) -> Text:

@@ -19,6 +19,7 @@ from noisekit.report.claims import p_value
 from noisekit.report.provenance import facts
 from noisekit.report.source import ReportedRun, labels
 from noisekit.report.tables import DASH, decimals_of, number, signed
+from noisekit.shown import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,9 +231,11 @@ def _row(row: Mapping[Any, Any], names: Mapping[str, str], raw: Mapping[str, str
 def show_versus(found: Versus, console: Console) -> None:
     """Print what differs, and the paired changes."""
     if found.changes:
-        table = _table("what differs in how they were made", "", *map(str, found.folders))
+        table = _table(
+            "what differs in how they were made", "", *(shown(str(folder)) for folder in found.folders)
+        )
         for one in found.changes:
-            table.add_row(Text(one.what), Text(one.first), Text(one.second))
+            table.add_row(*(Text(shown(text)) for text in (one.what, one.first, one.second)))
         console.print(table)
     else:
         console.print(Text("Nothing recorded differs in how they were made."))
@@ -248,14 +251,13 @@ def show_versus(found: Versus, console: Console) -> None:
             row.p_text,
             row.verdict,
         )
-        table.add_row(*(Text(cell, style=styles[row.verdict]) for cell in cells))
+        table.add_row(*(Text(shown(cell), style=styles[row.verdict]) for cell in cells))
     console.print(table)
     if found.missing:
         table = _table("images that stand in one run only", "model", "both", "first", "second")
         for lack in found.missing:
-            table.add_row(
-                Text(lack.label), Text(lack.model), str(lack.both), str(lack.first), str(lack.second)
-            )
+            counts = (lack.both, lack.first, lack.second)
+            table.add_row(*(Text(shown(str(cell))) for cell in (lack.label, lack.model, *counts)))
         console.print(table)
     console.print(Text(found.finding, style="bold"))
     console.print(Text(LEGEND, style="dim"))

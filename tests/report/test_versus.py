@@ -79,6 +79,7 @@ def test_images_without_a_partner_are_counted_and_left_out(pair: tuple[Any, Any]
         first.rows[(first.rows["method"] == SELECTION) & (first.rows["seed"] < 2)]["clip_score"].mean()
     )
     assert unmatched(first.rows, second.rows).set_index("method").loc[SELECTION, "first"] == 10
+    assert not unmatched(first.rows[:0], second.rows[:0])["both"].any()
 
 
 def test_what_differs_in_how_they_were_made_is_named(
