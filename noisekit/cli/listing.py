@@ -24,20 +24,21 @@ app = typer.Typer(
 def models() -> None:
     """Models that noisekit knows by name; folders and hub ids in diffusers' format work too.
 
-    Weights of which the size stands there are downloaded when they are asked for, or ahead by `noisekit models fetch`; gated
-    models want their licence accepted on the hub first.
+    Weights that are not on this machine, or in part, are downloaded when they are asked for, or ahead by `noisekit models
+    fetch`; gated models want their licence accepted on the hub first.
 
     \b
     Example:
       noisekit list models
     """
     from noisekit.models.cards import cards
-    from noisekit.models.places import is_here
+    from noisekit.models.places import presence
 
     rows = []
     for card in cards().values():
         size = f"{card.gigabytes:g} GB" if card.gigabytes else "?"
-        weights = "bundled" if card.bundled else "here" if is_here(card) else size
+        there = "bundled" if card.bundled else presence(card)
+        weights = there if there in ("bundled", "here") else f"{size}, {there}"
         licence = f"{card.licence}, gated" if card.gated else card.licence
         run = f"{card.steps} × {card.guidance:g}"
         rows.append((card.name, run, "\n".join(card.abilities), weights, licence, card.note))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import torch
 
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupported
+from noisekit.models.cache import Need, lacking
 from noisekit.models.cards import DTYPES, Card
-from noisekit.models.hub import IDLE, Need, components, lacking, read_index
-from noisekit.models.layout import check_headers
-from noisekit.models.networks import load_file, load_network, network_class, one_line
+from noisekit.models.layout import IDLE, check_headers, components, read_index
+from noisekit.models.networks import load_file, load_network, network_class, one_line, rounded
 from noisekit.models.places import PARTS, part, pipeline_folder
 from noisekit.models.precision import widen
 
@@ -104,6 +105,7 @@ def _networks(
 ) -> dict[str, torch.nn.Module]:
     """The networks of the pipeline's folder; `NotSupported` on such as the libraries do not have."""
     found = {}
+    coarse: dict[str, str] = {}
     for name, (library, kind) in components(index).items():
         if name in but or not (folder / name / "config.json").is_file():
             continue
@@ -114,7 +116,16 @@ def _networks(
                 "of the installed diffusers and transformers; another version of them may have it"
             )
         own, wished, exact = _autoencoder(card, dtype) if name == "vae" else (dtype, card.variant, False)
+        if variant := rounded(folder / name, own, wished):
+            coarse[name] = variant
         found[name] = load_network(folder / name, cls, own, wished=wished, exact=exact)
+    if coarse:
+        said = ", ".join(f"{name} ({variant})" for name, variant in coarse.items())
+        warnings.warn(
+            f"model {card.name!r} has only rounded weights here, though none were asked for: {said}; they run "
+            f"in {str(dtype).removeprefix('torch.')}, and variant={min(coarse.values())!r} says that this is meant",
+            stacklevel=4,
+        )
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -117,6 +118,9 @@ class Card:
             raise BadValue(
                 f"tokens={self.tokens!r} of model {self.name!r} is not a whole number of 1 or more"
             )
+        for name in ("revision", "variant", "unet", "vae", "controlnet", "lora"):
+            if not isinstance(getattr(self, name), str | None):
+                raise BadValue(f"{name}={getattr(self, name)!r} of model {self.name!r} is not a text")
         for name in ("lora_scale", "control_scale"):
             _number(getattr(self, name), name, self.name)
         if self.timesteps is not None:
@@ -143,7 +147,7 @@ class Card:
 
 def _plain(value: Any) -> Any:
     """Lists, as YAML and strings bring them, become tuples, and paths texts."""
-    return tuple(value) if isinstance(value, list) else value
+    return str(value) if isinstance(value, PurePath) else tuple(value) if isinstance(value, list) else value
 
 
 def _whole(value: Any) -> bool:

@@ -1,136 +1,40 @@
-"""Files on the hub: which ones a model needs, whether they are here, and getting and checking them.
+"""Getting and checking what a model needs of the hub.
 
-    need      a repository and what of it: a whole pipeline, one network's folder, or one file
     wanted    the names of a repository's files that a need takes: configurations, tokenizers, safetensors of one variant
     folder    where a need's files lie on this machine, downloaded when they are not here and the hub may be asked
     fetch     download a need and compare every file with the hub's size and hash
 
 Only safetensors are taken; a pickle of tensors (.bin) only where a card or a user names that one file. Everything lies in
-the cache that huggingface_hub shares between programs, and HF_HUB_OFFLINE=1 keeps to it.
+the cache that huggingface_hub shares between programs, and HF_HUB_OFFLINE=1 keeps to it. What is here is used without
+asking the hub.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from noisekit.errors import BadValue, CorruptWeights
-from noisekit.models.layout import SHARDS, WEIGHTS, check_headers, is_whole, preferred
-
-#: "owner/name", with "@revision" and ":path inside" if need be.
-_PLACE = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w.-]+))?(:(?P<inside>[\w./-]+))?")
+from noisekit.models.cache import ONE_FILE, Need, held, lacking, why_absent
+from noisekit.models.layout import SHARDS, WEIGHTS, check_headers, components, preferred, read_index
 
 #: What a component has besides weights.
 _SETTINGS = (".json", ".txt", ".model")
-
-#: How the name of a file ends that may be named by itself.
-ONE_FILE = (".safetensors", ".bin")
 
 #: Weights in formats that noisekit does not read of itself.
 _OTHERS = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".onnx")
 
 
-@dataclass(frozen=True)
-class Need:
-    """What is needed of a repository: its pipeline less `without`, or what lies `inside`, a network's folder or a file.
-
-    variant: of the weights, as far as there are such; exact: no rounded files in their place. without: components of the
-    pipeline whose weights come from elsewhere.
-    """
-
-    repo: str
-    revision: str | None = None
-    variant: str | None = None
-    inside: str | None = None
-    without: frozenset[str] = frozenset()
-    exact: bool = False
-
-    @property
-    def pipeline(self) -> bool:
-        return self.inside is None
-
-    @property
-    def anchor(self) -> str:
-        """A file without which nothing of the need is here."""
-        if self.inside is None:
-            return "model_index.json"
-        return self.inside if self.inside.endswith(ONE_FILE) else f"{self.inside}/config.json".lstrip("/")
-
-
-def need_of(text: str, variant: str | None = None) -> Need | None:
-    """The part of a repository that "owner/name@revision:path" names; None where the text is no such thing.
-
-    Without a path it is a network that lies at the top of the repository.
-    """
-    found = _PLACE.fullmatch(text)
-    if found is None:
-        return None
-    return Need(found["repo"], found["revision"], variant, (found["inside"] or "").strip("/"))
-
-
 def folder(need: Need) -> Path:
-    """The folder of a need's snapshot on this machine; `MissingFiles` where it is not, and cannot be downloaded."""
+    """The folder of a need's snapshot on this machine; `BadValue` where it is not, and cannot be downloaded."""
     here = held(need)
     if here is not None:
         return here
     return fetch(need)[0]
-
-
-def held(need: Need) -> Path | None:
-    """The folder of a need's snapshot where an earlier download left all of it, else None."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(need.repo, need.anchor, revision=need.revision)
-    if not isinstance(found, str):
-        return None
-    snapshot = Path(found)
-    for _ in Path(need.anchor).parts:
-        snapshot = snapshot.parent
-    return None if lacking(need, snapshot) else snapshot
-
-
-def lacking(need: Need, snapshot: Path) -> list[str]:
-    """The components of a need that a folder does not hold whole: without settings, or without all their weights."""
-    if need.inside is not None:
-        if need.inside.endswith(ONE_FILE):
-            return [] if (snapshot / need.inside).is_file() else [need.inside]
-        whole = is_whole(snapshot / need.inside, need.variant, need.exact)
-        return [] if whole else [need.inside or need.repo]
-    parts = components(read_index(snapshot))
-    return [
-        part for part in parts if part not in need.without and not is_whole(snapshot / part, need.variant)
-    ]
-
-
-def read_index(snapshot: Path) -> Mapping[str, Any]:
-    """The model_index.json of a pipeline's folder; `CorruptWeights` when it is none or does not read."""
-    path = snapshot / "model_index.json"
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(index, Mapping) and isinstance(index.get("_class_name"), str):
-            return index
-    except (OSError, ValueError):
-        pass
-    raise CorruptWeights(f"{str(path)!r} is missing or is no index of a diffusers pipeline")
-
-
-#: Components of a pipeline that have no part in making an image from text.
-IDLE = ("safety_checker", "feature_extractor", "image_encoder")
-
-
-def components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Library and class of the components that a pipeline's index names and that an image from text needs."""
-    return {
-        name: (value[0], value[1])
-        for name, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and value[0] is not None and name not in IDLE
-    }
 
 
 def wanted(need: Need, names: Sequence[str], index: Mapping[str, Any]) -> list[str]:
@@ -178,35 +82,34 @@ class Fetched:
 def fetch(need: Need) -> tuple[Path, Fetched]:
     """Download what is missing of a need, compare all of it with the hub, and read the headers of the weights.
 
-    Offline, what is here is only read. Raises `BadValue` with the reason where it is not here and cannot be downloaded,
-    `CorruptWeights` where a file differs from the hub's even when downloaded again.
+    Where the hub may not or cannot be asked, what is here is only read. Raises `BadValue` with the reason where it is not
+    here and cannot be downloaded, `CorruptWeights` where a file differs from the hub's even when downloaded again.
     """
     from huggingface_hub import constants
-    from huggingface_hub.errors import GatedRepoError, HTTPError
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, HTTPError
 
     if constants.HF_HUB_OFFLINE:
-        return _offline(need)
+        return _here(need, "HF_HUB_OFFLINE is set")
     try:
         return _downloaded(need, need.revision or constants.DEFAULT_REVISION)
-    except GatedRepoError:
-        raise BadValue(
-            f"{need.repo!r} is gated: accept its licence on its page on the hub, then log in with `hf auth login`"
-        ) from None
     except CorruptWeights:
         raise
-    except (OSError, HTTPError) as error:
+    except GatedRepoError:
+        reason = "it is gated: accept its licence on its page on the hub, then log in with `hf auth login`"
+    except (OSError, HTTPError, HFValidationError) as error:
         said = str(error).strip().splitlines()
-        reason = said[0][:200] if said else type(error).__name__
-        raise BadValue(
-            f"{need.repo!r} is not on this machine, and the hub did not give it: {reason}"
-        ) from None
+        reason = f"the hub did not give it: {said[0][:200] if said else type(error).__name__}"
+    return _here(need, reason)
 
 
-def _offline(need: Need) -> tuple[Path, Fetched]:
+def _here(need: Need, reason: str) -> tuple[Path, Fetched]:
+    """What is on this machine, its headers read; `BadValue` with the reason why no more can be had where it is not whole."""
     snapshot = held(need)
     if snapshot is None:
-        raise BadValue(f"{need.repo!r} is not on this machine, and HF_HUB_OFFLINE is set")
-    paths = [path for path in snapshot.rglob("*") if path.is_file()]
+        raise BadValue(f"{why_absent(need)}, and {reason}")
+    index = read_index(snapshot) if need.pipeline else {}
+    there = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*") if path.is_file()]
+    paths = [snapshot / name for name in wanted(need, there, index)]
     check_headers(paths)
     return snapshot, Fetched(need.repo, len(paths), sum(path.stat().st_size for path in paths), False)
 

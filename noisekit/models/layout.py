@@ -1,6 +1,7 @@
-"""How the files of a pipeline's components lie in their folders, and whether they are whole.
+"""How a pipeline lies in its folder, and which of its components are whole.
 
-A network's weights are one file, or shards with an index that names them, plain or of a variant:
+model_index.json names library and class of every component, each of which has a folder of its own. A network's weights are
+one file, or shards with an index that names them, plain or of a variant:
 
     model.safetensors                      model-00001-of-00002.safetensors ...       model.safetensors.index.json
     model.fp16.safetensors                 model.fp16-00001-of-00002.safetensors ...  model.safetensors.index.fp16.json
@@ -15,6 +16,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from noisekit.errors import CorruptWeights
 
@@ -27,6 +29,39 @@ ROUNDED = ("fp16", "bf16")
 
 #: What a tokenizer's vocabulary may be: one of these sets of files.
 _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("*.model",))
+
+
+def read_index(snapshot: Path) -> Mapping[str, Any]:
+    """The model_index.json of a pipeline's folder; `CorruptWeights` when it is none or does not read."""
+    path = snapshot / "model_index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(index, Mapping) and isinstance(index.get("_class_name"), str):
+            return index
+    except (OSError, ValueError):
+        pass
+    raise CorruptWeights(f"{str(path)!r} is missing or is no index of a diffusers pipeline")
+
+
+#: Components of a pipeline that have no part in making an image from text.
+IDLE = ("safety_checker", "feature_extractor", "image_encoder")
+
+
+def components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Library and class of the components that a pipeline's index names and that an image from text needs."""
+    return {
+        name: (value[0], value[1])
+        for name, value in index.items()
+        if isinstance(value, list) and len(value) == 2 and value[0] is not None and name not in IDLE
+    }
+
+
+def is_index(snapshot: Path) -> bool:
+    """Whether a folder holds the index of a pipeline."""
+    try:
+        return bool(read_index(snapshot))
+    except CorruptWeights:
+        return False
 
 
 def preferred(wished: str | None, exact: bool) -> tuple[str | None, ...]:

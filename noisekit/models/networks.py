@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 import shutil
 import tempfile
-import warnings
 from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 
 from noisekit.errors import BadValue, CorruptWeights
-from noisekit.models.hub import ONE_FILE
+from noisekit.models.cache import ONE_FILE
 from noisekit.models.layout import ROUNDED, check_headers, check_shards, chosen, variants
 
 
@@ -33,8 +32,8 @@ def load_network(
 ) -> torch.nn.Module:
     """The network of class `cls` in a folder, from safetensors, in `dtype`.
 
-    wished: the variant to take where it is whole; the plain files stand in for it, and rounded ones for them, with a warning
-    where that loses precision, unless `exact`. Raises `CorruptWeights` where files are missing, damaged, incomplete, of
+    wished: the variant to take where it is whole; the plain files stand in for it, and rounded ones for them unless `exact`.
+    Raises `CorruptWeights` where files are missing, damaged, incomplete, of
     another network, or hold values that are not finite.
     """
     found = chosen(place, wished, exact)
@@ -47,13 +46,16 @@ def load_network(
     variant, files = found
     check_headers(files)
     check_shards(place, variant)
-    if variant in ROUNDED and variant != wished and _loses(variant, dtype):
-        warnings.warn(
-            f"{str(place)!r} holds its weights as {variant} only: they are run in {str(dtype).removeprefix('torch.')}, but "
-            f"rounded; variant={variant!r} says that this is meant",
-            stacklevel=2,
-        )
     return _loaded(place, place, cls, dtype, variant=variant, use_safetensors=True)
+
+
+def rounded(place: Path, dtype: torch.dtype, wished: str | None = None) -> str | None:
+    """The variant that `load_network` takes of a folder though nobody wished it and it is coarser than `dtype`, if any."""
+    found = chosen(place, wished)
+    if found is None or found[0] not in ROUNDED or found[0] == wished:
+        return None
+    own = {"fp16": torch.float16, "bf16": torch.bfloat16}[found[0]]
+    return found[0] if torch.finfo(dtype).eps < torch.finfo(own).eps else None
 
 
 def load_file(place: Path, cls: Any, like: Path | None, dtype: torch.dtype) -> torch.nn.Module:
@@ -149,12 +151,6 @@ def _foreign(network: torch.nn.Module, left_over: Collection[str]) -> list[str]:
         return layer is not None and (leaf in layer._buffers or not hasattr(layer, leaf))
 
     return sorted(name for name in left_over if not harmless(name))
-
-
-def _loses(variant: str, dtype: torch.dtype) -> bool:
-    """Whether a number type is finer than a rounded variant's."""
-    own = {"fp16": torch.float16, "bf16": torch.bfloat16}[variant]
-    return torch.finfo(dtype).eps < torch.finfo(own).eps
 
 
 def _check_pickle(place: Path) -> None:

@@ -24,7 +24,7 @@ from noisekit.errors import BadValue
 from noisekit.models.base import Conditioning, Marker, Model
 from noisekit.models.cards import Card
 from noisekit.models.hashes import adapters, vocabulary_hash, weights_hash
-from noisekit.models.hub import IDLE
+from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
 from noisekit.models.samplers import set_timesteps, walk
 from noisekit.solvers import Grid, scheduler_grid

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from noisekit.errors import BadValue
+from noisekit.models.cache import Need, held, is_begun, need_of
 from noisekit.models.cards import Card
-from noisekit.models.hub import Need, folder, held, need_of
+from noisekit.models.hub import folder
 
 #: Folder of the weights that ship with noisekit.
 BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
@@ -60,9 +62,12 @@ def part(card: Card, name: str) -> Path | None:
     return _folder(card, need) / (need.inside or "")
 
 
-def is_here(card: Card) -> bool:
-    """Whether all that a card needs is on this machine."""
-    return all(held(need) is not None for need in needs(card))
+def presence(card: Card) -> Literal["here", "in part", "not here"]:
+    """How much of what a card needs is on this machine; the hub is not asked."""
+    wanted = needs(card)
+    if all(held(need) is not None for need in wanted):
+        return "here"
+    return "in part" if any(is_begun(need) for need in wanted) else "not here"
 
 
 def about(card: Card) -> str:

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from noisekit.cli.app import app
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError
 from noisekit.models import hub, load_model
+from noisekit.models.cache import Need, need_of
 from noisekit.models.cards import Card, cards
-from noisekit.models.hub import Need, need_of, wanted
+from noisekit.models.hub import wanted
 from noisekit.models.places import needs
 from tests.pipelines import sdxl
 
@@ -228,8 +229,8 @@ def test_what_an_interrupted_download_lacks_is_noticed(server, toy, monkeypatch)
     with pytest.raises(BadValue) as caught:
         load_model("toy")
     assert str(caught.value) == (
-        f"model 'toy' needs files that are missing: {BASE!r} is not on this machine, and HF_HUB_OFFLINE is set; `noisekit "
-        "models fetch toy` gets them where the hub can be reached (about 0.1 GB)"
+        f"model 'toy' needs files that are missing: {BASE!r} is on this machine without 'text_encoder_2', and "
+        "HF_HUB_OFFLINE is set; `noisekit models fetch toy` gets them where the hub can be reached (about 0.1 GB)"
     )
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     load_model("toy", steps=1)
@@ -241,7 +242,8 @@ def test_gated_missing_and_unreachable_repositories_each_get_a_sentence(server, 
     code, said = run("models", "fetch", "toy")
     assert code == 2
     assert (
-        f"{BASE!r} is gated: accept its licence on its page on the hub, then log in with `hf auth log" in said
+        f"{BASE!r} is not on this machine, and it is gated: accept its licence on its page on the hub, then log"
+        in said
     )
     with pytest.raises(BadValue, match="'lab/none' is not on this machine, and the hub did not give it"):
         load_model("lab/none")
