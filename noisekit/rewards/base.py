@@ -3,7 +3,9 @@
 One network, two ways to look at an image. `reward(images, prompts)` keeps the gradient to the image and is what methods
 climb; `reward.judge(images, prompts)` reads the image as the 8-bit file that a person gets and is what evaluators report.
 Both run in fp32 unless told otherwise. In half precision the networks do, and what follows them, the final product and the
-score's scale, stays in fp32: it would round scores to steps that look like ties.
+score's scale, stays in fp32: it would round scores to steps that look like ties. What a score then differs from fp32's by,
+on the weights that ship with noisekit: under a 200th of the scores' spread over images in float16, under a 20th in bfloat16;
+gradients point the same way, at a cosine of .999 and .99 at least (tests hold them to it).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor
 from noisekit.cost import counted
 from noisekit.errors import BadValue
 from noisekit.rewards.checkpoint import folder_hash
+from noisekit.rewards.half import steady
 from noisekit.rewards.preprocess import AsItIs, Preparation, Preprocess
 from noisekit.rewards.text import PromptCache
 
@@ -145,6 +148,8 @@ class Reward(ABC):
 
     def _counted_score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
+            if self.dtype == torch.float16:
+                return counted("reward", steady(lambda half: self.score(half, prompts), pixels))
             return counted("reward", self.score(pixels.to(self.dtype), prompts))
 
     def __repr__(self) -> str:
