@@ -166,3 +166,50 @@ def test_bad_input_gets_one_sentence_and_computes_nothing(name: str, type_in: Ty
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+PLACED = ["--device", "cpu", "--dtype", "fp32", "--weights", "tiny", "--low-memory"]
+
+
+def test_where_and_how_a_plan_runs_is_chosen_on_the_command_line(type_in: Typed) -> None:
+    Path("one.yaml").write_text(
+        "models: [tiny-turbo]\nmethods: ['best_of(reno(steps=1), n=1)']\nprompts: {suite: tiny, limit: 1}\n"
+        "metrics: [aesthetic]\nweights: published\nstore: run\n"
+    )
+    code, _, err = type_in("run", "one.yaml", *PLACED)
+    assert code == 0, err
+    assert load_run("run").metric_info["aesthetic"].weights == "tiny"
+    code, _, err = type_in(
+        "compare", "--model", "tiny-turbo", "--methods", "best_of(reno(steps=1),n=1)", "--limit", "1",
+        "--metrics", "aesthetic", "--store", "run", *PLACED,
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(load_run("run").frame()) == 2
+    code, _, err = type_in("generate", "a red circle", "--model", "tiny-turbo", "-o", "x.png", *PLACED)
+    assert code == 0, err
+
+
+NOWHERE = {
+    "a device that is not there": (["--device", "cuda:99"], "cuda:99"),
+    "no number type": (["--dtype", "fp12"], "'fp12'"),
+    "an offload from the host to itself": (["--device", "cpu", "--offload", "model"], "offload='model'"),
+    "no offload": (["--device", "cpu", "--offload", "some"], "offload='some'"),
+    "weights that are not there": (["--weights", "not-there"], "not-there"),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_what_cannot_be_had_here_is_named_by_every_command(name: str, type_in: Typed) -> None:
+    given, expected = NOWHERE[name]
+    model = ["--model", "tiny-turbo"]
+    Path("one.yaml").write_text(
+        "models: [tiny-turbo]\nmethods: [best_of]\nmetrics: [aesthetic]\nstore: run\n"
+    )
+    for command in (
+        ["run", "one.yaml"],
+        ["compare", *model, "--methods", "best_of", "--metrics", "aesthetic", "--store", "run"],
+        ["generate", "a red circle", *model, "--method", "best_of", "-o", "x.png"],
+    ):
+        code, out, err = type_in(*command, *given)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert expected in err

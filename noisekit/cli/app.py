@@ -82,6 +82,10 @@ def compare(
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     scheduler: options.Scheduler = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    offload: options.Offload = None,
+    low_memory: options.LowMemory = False,
     batch: Annotated[int | None, typer.Option(help="Images that a method works on at once.")] = None,
     curves: options.Curves = False,
     keep_noise: options.KeepNoise = False,
@@ -97,6 +101,7 @@ def compare(
       noisekit compare --methods "selection(candidates=8),cosine(steps=10)" --store runs/demo
       noisekit compare --model tiny-turbo --methods reno --seeds 0-9 --seconds 5 --store runs/turbo
       noisekit compare --model ./my-model --prompts my.txt --metrics clip_score --store runs/mine
+      noisekit compare --model sdxl-turbo --methods reno --weights published --low-memory --store runs/small-gpu
     """
     from noisekit import experiment
     from noisekit.report import terminal
@@ -117,7 +122,15 @@ def compare(
             batch=batch,
             curves=curves,
             keep_noise=keep_noise,
-            settings={"steps": steps, "guidance": guidance, "scheduler": scheduler},
+            low_memory=low_memory,
+            settings={
+                "steps": steps,
+                "guidance": guidance,
+                "scheduler": scheduler,
+                "device": device,
+                "dtype": dtype,
+                "offload": offload,
+            },
             progress=sys.stderr.isatty(),
         )
         page = run.report()
@@ -133,12 +146,26 @@ def generate(
     model: Annotated[str, typer.Option(help="A card, a folder or a hub id.")] = "tiny",
     method: Annotated[str, typer.Option(help="How the noise is chosen.")] = "standard",
     seed: Annotated[int, typer.Option(help="Seed of the initial noise.")] = 0,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of the rewards that the method climbs: tiny, published or a path (default: tiny for bundled "
+            "models)."
+        ),
+    ] = None,
     seconds: options.Seconds = None,
     calls: options.Calls = None,
     candidates: options.Candidates = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     scheduler: options.Scheduler = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    offload: options.Offload = None,
+    low_memory: Annotated[
+        bool,
+        typer.Option("--low-memory", help="Recompute instead of keeping what gradients need."),
+    ] = False,
     control: Annotated[
         Path | None, typer.Option(help="The image that a model with a ControlNet follows.")
     ] = None,
@@ -152,14 +179,14 @@ def generate(
       noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
     """
     from noisekit.experiment.png import write_png
-    from noisekit.experiment.survey import warn_of_unread
+    from noisekit.experiment.sources import ModelSource
+    from noisekit.experiment.survey import check_climbed, warn_of_unread
     from noisekit.methods import load_method
     from noisekit.methods.base import checked_prompts
-    from noisekit.models import load_model
     from noisekit.types import ControlledPrompt
 
     budget = options.budget(seconds, calls, candidates)
-    chosen = load_method(method)
+    chosen = load_method(method, weights=weights)
     checked_prompts(prompt)
     if control is not None:
         prompt = ControlledPrompt(prompt, control)
@@ -167,7 +194,10 @@ def generate(
         raise BadValue(f"output {str(output)!r} does not end in .png")
     options.check_writable(output)
     quiet()
-    loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
+    settings = {"steps": steps, "guidance": guidance, "scheduler": scheduler, "dtype": dtype}
+    source = ModelSource(model, settings | {"device": device, "offload": offload})
+    check_climbed([chosen], [source.outline()])
+    loaded = (source.saving() if low_memory else source).load()
     warn_of_unread(loaded, [prompt])
     result = chosen(loaded, prompt, seeds=[seed], budget=budget, progress=sys.stderr.isatty())
     result.check_images()

@@ -32,7 +32,28 @@ KeepNoise = Annotated[bool, typer.Option("--keep-noise", help="Store the noise o
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="Weights of the metrics: tiny, published or a path (default: tiny where all models are bundled)."
+        help="Weights of metrics and of rewards that methods climb: tiny, published or a path (default: tiny where all "
+        "models are bundled)."
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Where networks run, such as cuda or cpu (default: an accelerator, if any)."),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="What a model's networks compute in: fp16, bf16, fp32 (default: its card's)."),
+]
+Offload = Annotated[
+    str | None,
+    typer.Option(help="Keep networks in the host's memory until they are called: model, sequential."),
+]
+LowMemory = Annotated[
+    bool,
+    typer.Option(
+        "--low-memory",
+        help="Decode image by image, recompute instead of keeping what gradients need, and score when all images are "
+        "made, one metric's network at a time.",
     ),
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noisekit.cli import options
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
@@ -43,6 +44,11 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again the images that failed in an earlier run.")
     ] = False,
+    weights: options.Weights = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    offload: options.Offload = None,
+    low_memory: options.LowMemory = False,
 ) -> int:
     """Do what the store lacks of a plan, print a table and write report.html.
 
@@ -56,6 +62,7 @@ def run(
       noisekit run plan.yaml --shard 3/16
       noisekit run plan.yaml --ray-address 10.0.0.1:6379
       noisekit run plan.yaml --retry-failed
+      noisekit run plan.yaml --device cuda --dtype bf16 --low-memory
     """
     from noisekit.experiment import load_plan, run_plan, run_search
     from noisekit.experiment.overview import overview
@@ -63,7 +70,11 @@ def run(
     from noisekit.report import terminal
 
     executor = f"ray:{ray_address}" if ray_address else executor
-    loaded = load_plan(plan)
+    loaded = load_plan(plan).on_this_machine(
+        weights=weights,
+        low_memory=low_memory,
+        settings={"device": device, "dtype": dtype, "offload": offload},
+    )
     folder = loaded.folder(store)
     part = None if shard is None else Shard.parse(shard)
     if loaded.search and (part or dry_run or retry_failed):
@@ -77,6 +88,9 @@ def run(
     command = ["noisekit", "run", str(plan), *(["--store", str(store)] if store else [])]
     command += ["--executor", executor] if executor != "inprocess" else []
     command += ["--shard", str(part)] if part else []
+    chosen = {"--weights": weights, "--device": device, "--dtype": dtype, "--offload": offload}
+    command += [word for name, value in chosen.items() if value for word in (name, value)]
+    command += ["--low-memory"] if low_memory else []
     progress = sys.stderr.isatty()
     with kept_in(folder, shlex.join(command)):
         if loaded.search:

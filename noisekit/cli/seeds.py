@@ -60,13 +60,14 @@ def rank(
     from noisekit.evaluation.reliability import Reliability, expected_gain
     from noisekit.experiment.seeds import rank_seeds
     from noisekit.methods.golden_seeds import GoldenSeeds
+    from noisekit.methods.rewarded import usual_weights
     from noisekit.models import load_model
     from noisekit.prompts import load_prompts
 
     suite, names = load_prompts(prompts, limit), checked_metrics(metric)
     quiet()
     loaded = load_model(model, steps=steps, guidance=guidance, scheduler=scheduler)
-    chosen = weights or ("tiny" if loaded.card.bundled else "published")
+    chosen = weights or usual_weights([loaded.card])
     evaluator = Evaluator(names, weights=chosen, device=loaded.device)
     try:
         ranking, scores = rank_seeds(

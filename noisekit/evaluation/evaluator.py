@@ -5,7 +5,8 @@ Images are judged as the 8-bit files that people get, the same way for every met
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +14,7 @@ from noisekit.errors import BadValue, unknown
 from noisekit.evaluation.metric import MetricInfo
 from noisekit.evaluation.truth import Truth
 from noisekit.registry import DEFAULT_METRICS, REWARDS
-from noisekit.rewards import Precision, Reward, load_reward
+from noisekit.rewards import Precision, Reward, load_reward, release
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,12 +51,37 @@ class JudgedReward:
         return self.reward.cut(prompts)
 
 
+class InTurn:
+    """A judged reward whose network is in memory only while it is its turn: the one that is called next takes its place.
+
+    held: the one that is in memory, shared by all that take turns.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Reward], held: dict[str, JudgedReward]) -> None:
+        self.name, self._load, self._held = name, load, held
+        metric = self._taken()
+        self.info, self.columns, self.identity = metric.info, metric.columns, metric.identity
+
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> dict[str, list[float]]:
+        return self._taken()(images, prompts)
+
+    def cut(self, prompts: Sequence[str]) -> list[int]:
+        return self._taken().cut(prompts)
+
+    def _taken(self) -> JudgedReward:
+        if self.name not in self._held:
+            self._held.clear()
+            release()
+            self._held[self.name] = JudgedReward(self._load())
+        return self._held[self.name]
+
+
 class Evaluator:
     """Scores images by several metrics: `Evaluator(["clip_score", "truth"])(images, prompts)` is a DataFrame.
 
     metrics: names of rewards, or "truth"; weights ("tiny", "published" or a path), device and dtype: those of the rewards;
-    batch: images at once. Raises `BadValue` on unknown or repeated metrics and `CorruptWeights` on missing or damaged files,
-    both at once and not at the first image.
+    batch: images at once; low_memory: whether only the network that scores is in memory. Raises `BadValue` on unknown or
+    repeated metrics and `CorruptWeights` on missing or damaged files, both at once and not at the first image.
     """
 
     def __init__(
@@ -65,13 +91,19 @@ class Evaluator:
         device: str | torch.device = "cpu",
         batch: int = 64,
         dtype: Precision = "float32",
+        low_memory: bool = False,
     ) -> None:
-        names = checked_metrics(metrics)
-        self.batch = batch
-        self.metrics: dict[str, Metric] = {
-            name: Truth() if name == "truth" else JudgedReward(load_reward(name, weights, device, dtype))
-            for name in names
-        }
+        self.batch, self.metrics = batch, dict[str, Metric]()
+        held: dict[str, JudgedReward] = {}
+        for name in checked_metrics(metrics) if metrics else ():
+            load = partial(load_reward, name, weights, device, dtype)
+            if name == "truth":
+                self.metrics[name] = Truth()
+            else:
+                self.metrics[name] = InTurn(name, load, held) if low_memory else JudgedReward(load())
+        if held:  # what they are is known; what scores first is loaded then
+            held.clear()
+            release()
 
     @property
     def columns(self) -> list[str]:

@@ -42,7 +42,7 @@ from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.rewarded import Rewarded
 from noisekit.models import Model, load_model
 from noisekit.noise import NoiseSource
-from noisekit.rewards import load_reward
+from noisekit.rewards import Precision, load_reward
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -204,13 +204,14 @@ def _measured(model: Model, frame: pd.DataFrame, mode: Mode, allowed: float) -> 
     batch = 1 if mode == "latency" else min(model.card.batch, MOST)
     called = {column.removeprefix("calls_") for column in CALLS if frame[column].sum() > 0}
     prompts = list(islice(cycle(dict.fromkeys(frame["prompt"])), batch))
-    methods = list(_nodes(_resolved(frame["method"].unique(), model)))
+    named = _resolved(frame["method"].unique(), model)
+    methods = [part for method in named for part in method.parts]
     tasks = {"denoiser": _sampling(model, prompts)}
     latents = tasks["denoiser"].run(tasks["denoiser"].x)
     tasks["decoder"] = _Task("decoder", model.decode, latents)
     images = model.decode(latents)
-    for name, weights in {found for method in methods for found in _rewards(method)}:
-        reward = load_reward(name, weights, model.device)
+    for name, weights, dtype in {found for method in methods for found in _rewards(method)}:
+        reward = load_reward(name, weights, model.device, dtype)
         tasks[f"reward {name}"] = _Task("reward", partial(reward, prompts=prompts), images)
     share = allowed / (2 * len(tasks) + len(called))
     seconds = {"encode": _least(_encoding(model, prompts), model.device, share) / batch}
@@ -258,15 +259,8 @@ def _resolved(labels: Iterable[str], model: Model) -> Iterator[NoiseMethod]:
             yield load_method(budget_of(label)[0]).resolved(model)
 
 
-def _nodes(methods: Iterable[NoiseMethod]) -> Iterator[NoiseMethod]:
-    """Methods and, below each, those that it wraps."""
-    for method in methods:
-        yield method
-        yield from _nodes(method.wrapped)
-
-
-def _rewards(method: NoiseMethod) -> list[tuple[str, Any]]:
-    """The rewards that a method climbs, with their weights."""
+def _rewards(method: NoiseMethod) -> list[tuple[str, Any, Precision]]:
+    """The rewards that a method climbs, with their weights and number type."""
     if not isinstance(method, Rewarded):
         return []
-    return [(name, method.weights) for name in sorted(method.optimised)]
+    return [(name, method.weights, method.reward_dtype) for name in sorted(method.optimised)]

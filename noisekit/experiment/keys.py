@@ -208,5 +208,6 @@ READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "curves": flag,
     "search": Search.read,
     "keep_noise": flag,
+    "low_memory": flag,
     "store": _folder,
 }

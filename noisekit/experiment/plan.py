@@ -5,12 +5,13 @@
     prompts: {suite: tiny, category: relation, limit: 10} # a name, a file, one of these, or a list of them
     seeds: 4                                              # how many, or which: [0, 5, 7] or 0-9,20
     metrics: [clip_score, truth]
-    weights: tiny                                         # of the metrics: tiny, published or a folder
+    weights: tiny                                         # of metrics and climbed rewards: tiny, published or a folder
     budget: {calls: 60}                                   # seconds, calls, candidates; or a list of budgets
     noise: per_prompt                                     # or shared
     batch: 8
     curves: true                                          # score every search on its way too; see `noisekit pick`
-    settings: {steps: 20}                                 # of load_model, for every model
+    settings: {steps: 20}                                 # of load_model, for every model; device, dtype, offload, too
+    low_memory: true                                      # score when all images are made, one network at a time
     keep_noise: true                                      # of every image, as safetensors; see `Run.noise`
     store: runs/mine
 
@@ -20,7 +21,7 @@ Only models and methods have to be given. The same names are the arguments of `c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,24 @@ class Plan:
     batch: int | None = None
     curves: bool = False
     keep_noise: bool = False
+    low_memory: bool = False
     store: Path | None = None
     search: Search | None = None
+
+    def __post_init__(self) -> None:
+        if self.low_memory and self.curves:
+            raise BadValue(
+                "curves score images while a search goes on, and low_memory when all are made; leave one of them out"
+            )
+
+    def on_this_machine(
+        self, *, weights: str | None = None, low_memory: bool = False, settings: Mapping[str, Any]
+    ) -> Plan:
+        """The same plan with what depends on the machine chosen anew, where something is given for it."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        models = tuple(replace(source, settings={**source.settings, **given}) for source in self.models)
+        weights = self.weights if weights is None else READERS["weights"](weights, "weights")
+        return replace(self, models=models, weights=weights, low_memory=self.low_memory or low_memory)
 
     def folder(self, store: str | Path | None = None) -> Path:
         """The store's folder: the given one, else the plan's own; raise `BadValue` where there is none."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from noisekit.experiment.states import Cells, Contents
 from noisekit.experiment.stopping import Stop
 from noisekit.experiment.store import Row, Store
 from noisekit.experiment.survey import Survey, survey
-from noisekit.experiment.units import Generation, Unit
+from noisekit.experiment.units import Generation, Scoring, Unit
 from noisekit.experiment.watch import warn_of_unwatched
+from noisekit.experiment.worker import Tools
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.models import Model
 from noisekit.noise import Convention
@@ -43,6 +45,8 @@ from noisekit.types import Budget
 
 #: Bytes that have to be free before images are made.
 ROOM = 32 * 2**20
+#: Stored images that are read and scored at once.
+EVALUATED = 64
 
 
 def compare(
@@ -60,19 +64,22 @@ def compare(
     batch: int | None = None,
     curves: bool = False,
     keep_noise: bool = False,
+    low_memory: bool = False,
     settings: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Run:
     """Generate and score what the store lacks, and return everything that it then holds.
 
     prompts, limit: as for `load_prompts`. seeds: how many (0, 1, …), or which (a list, or "0-9,20"). weights: of the
-    metrics, "tiny", "published" or a folder (None: tiny where all models are bundled ones). budget: the most that one image
-    of any method may cost.
+    metrics and of the rewards that methods climb, "tiny", "published" or a folder (None: tiny where all models are bundled
+    ones). budget: the most that one image of any method may cost.
     noise: "per_prompt", or "shared" by all prompts. batch: images that a method works on at once (None: the model card's).
     curves: score searches on their way as well, making images of those that show none (see `Watch`); for `pick`.
     keep_noise: keep the noise of every image that is made, for `Run.noise`.
-    settings: passed on to `load_model`, such as {"steps": 20}. Raises `BadValue`, `NotSupported` and `CorruptWeights`
-    before anything is computed; images that fail later are warned of, and are in `Run.failures`.
+    low_memory: decode image by image, recompute what gradients need, and score when all images are made, one metric's
+    network in memory at a time.
+    settings: passed on to `load_model`, such as {"steps": 20, "device": "cuda"}. Raises `BadValue`, `NotSupported` and
+    `CorruptWeights` before anything is computed; images that fail later are warned of, and are in `Run.failures`.
     """
     plan = load_plan(
         {
@@ -88,6 +95,7 @@ def compare(
             "batch": batch,
             "curves": curves,
             "keep_noise": keep_noise,
+            "low_memory": low_memory,
             "settings": settings,
         }
     )
@@ -161,22 +169,44 @@ def carry_out(
         warn_of_unwatched(store, cells)
     _check_room(store, cells)
     _write_settings(store, cells)
-    failed = _work(store, found, cells, contents, executor, progress)
     skipped = sum(len(own.failed) for own in cells)
+    total, ready = sum(map(len, cells)), skipped + sum(len(own.done) for own in cells)
+    if plan.low_memory:
+        making = replace(found.tools, metrics=())
+        ready += sum(len(own.unscored) for own in cells)
+        failed = _work(
+            store, making, _making(cells, plan.batch), (ready, total), contents, executor, progress
+        )
+        found.tools.shelf.clear()
+        contents = Contents(store)
+        scoring = list(_scoring(found.cells(contents, shard or Shard(), retry_failed), EVALUATED))
+        span = (0, sum(map(len, scoring)))
+        failed += _work(store, found.tools, scoring, span, contents, executor, progress)
+    else:
+        units = _units(cells, plan.batch)
+        failed = _work(store, found.tools, units, (ready, total), contents, executor, progress)
     if failed or skipped:
         warnings.warn(_advice(failed, skipped), stacklevel=3)
     return found
 
 
 def _work(
-    store: Store, found: Survey, cells: Sequence[Cells], contents: Contents, executor: str, progress: bool
+    store: Store,
+    tools: Tools,
+    units: Iterable[Unit],
+    span: tuple[int, int],
+    contents: Contents,
+    executor: str,
+    progress: bool,
 ) -> int:
-    """Have an executor do the units, write down what fails, and raise `KeyboardInterrupt` when asked to stop."""
+    """Have an executor do the units, write down what fails, and raise `KeyboardInterrupt` when asked to stop.
+
+    span: how many images are done already, and how many there are.
+    """
     failures = 0
-    total, done = sum(map(len, cells)), sum(len(own.done) + len(own.failed) for own in cells)
-    units = _units(cells, found.plan.batch)
-    with Stop() as stop, tqdm(total=total, initial=done, unit="image", disable=not progress) as bar:
-        for outcome in load_executor(executor, found.tools).run(stop.until(units)):
+    ready, total = span
+    with Stop() as stop, tqdm(total=total, initial=ready, unit="image", disable=not progress) as bar:
+        for outcome in load_executor(executor, tools).run(stop.until(units)):
             failures += len(outcome.failures)
             store.append("failures", [_counted(row, contents) for row in outcome.failures])
             bar.set_description_str(_name(outcome.unit), refresh=False)
@@ -191,6 +221,23 @@ def _work(
 def _units(cells: Sequence[Cells], batch: int | None) -> Iterator[Unit]:
     for own in cells:
         yield from own.units(batch or own.job.batch)
+
+
+def _making(cells: Sequence[Cells], batch: int | None) -> Iterator[Unit]:
+    """The images to make, none of them to score."""
+    return (unit for unit in _units(cells, batch) if isinstance(unit, Generation))
+
+
+def _scoring(cells: Sequence[Cells], batch: int) -> Iterator[Unit]:
+    """The scores that stored images lack, metric by metric."""
+    lacking: dict[str, list[Row]] = {}
+    for own in cells:
+        for row, metrics in own.unscored:
+            for metric in metrics:
+                lacking.setdefault(metric, []).append(row)
+    for metric, rows in lacking.items():
+        for start in range(0, len(rows), batch):
+            yield Scoring(tuple(rows[start : start + batch]), (metric,))
 
 
 def _check_room(store: Store, cells: Sequence[Cells]) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from noisekit.models import Model, load_model
+from noisekit.models.outline import outline
+
+#: Settings of models that save memory and change no image.
+LOW_MEMORY: Mapping[str, Any] = {"slicing": True, "checkpointing": True}
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,14 @@ class ModelSource:
     def load(self) -> Model:
         return load_model(self.given, **self.settings)
 
+    def saving(self) -> ModelSource:
+        """The same with the settings that save memory and change no image, where nothing was said of them."""
+        return replace(self, settings={**LOW_MEMORY, **self.settings})
+
+    def outline(self) -> Model:
+        """What its card says of it, before it is loaded."""
+        return outline(self.given, self.settings)
+
 
 class Shelf:
     """Loaded models. Of those that come from files it holds one at a time, so that two never share the memory."""
@@ -29,13 +41,17 @@ class Shelf:
     def __init__(self) -> None:
         self._held: tuple[ModelSource, Model] | None = None
 
+    def clear(self) -> None:
+        """Give up the model that is held."""
+        self._held = None
+        free_memory()
+
     def take(self, source: ModelSource) -> Model:
         """The model of a source, loaded unless it is at hand; another one that was loaded before is given up."""
         if isinstance(source.given, Model):
             return source.given
         if self._held is None or self._held[0] != source:
-            self._held = None
-            free_memory()
+            self.clear()
             self._held = (source, source.load())
         return self._held[1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,10 @@ from noisekit.experiment.sources import Shelf
 from noisekit.experiment.states import Cells, Contents, cells_of
 from noisekit.experiment.watch import covered
 from noisekit.experiment.worker import Tools
+from noisekit.methods import NoiseMethod
+from noisekit.methods.rewarded import Rewarded, usual_weights
 from noisekit.models import Model
+from noisekit.models.outline import NotLoaded
 from noisekit.prompts import PromptSuite
 from noisekit.registry import shortened
 from noisekit.rewards import check_weights
@@ -66,15 +69,18 @@ def survey(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: boo
     """
     jobs: list[Job] = []
     incompatible: list[Incompatible] = []
-    bundled, devices = True, []
+    devices = []
     suites = distinct_suites(plan.suites)
-    for source in plan.models:
+    outlines = [source.outline() for source in plan.models]
+    weights = plan.weights or usual_weights(outline.card for outline in outlines)
+    methods = [method.with_weights(weights) for method in plan.methods]
+    check_rewards(plan.metrics, weights, methods, outlines)
+    for source in [source.saving() if plan.low_memory else source for source in plan.models]:
         model = shelf.take(source)
-        bundled = bundled and model.card.bundled
         devices.append(str(model.device))
         for suite in suites:
             warn_of_unread(model, suite.texts)
-        for method in plan.methods:
+        for method in methods:
             for budget in plan.budgets:
                 if plan.curves and covered(method.resolved(model), budget, plan.budgets):
                     continue
@@ -84,7 +90,6 @@ def survey(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: boo
                     if strict:
                         raise
                     incompatible.append(Incompatible(model.label, str(method), str(reason)))
-    weights = plan.weights or ("tiny" if bundled else "published")
     tools = Tools(
         store=store,
         convention=plan.noise,
@@ -94,12 +99,52 @@ def survey(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: boo
         progress=progress,
         curves=plan.curves,
         keep_noise=plan.keep_noise,
+        low_memory=plan.low_memory,
         shelf=shelf,
     )
     with at("metrics"):
-        check_weights([name for name in plan.metrics if name != "truth"], weights)
         _ = tools.evaluator  # what cannot be loaded is told here, and not at the first image
     return Survey(plan, suites, tuple(distinct_jobs(jobs)), tuple(incompatible), tools)
+
+
+def check_rewards(
+    metrics: Sequence[str], weights: str, methods: Sequence[NoiseMethod], outlines: Sequence[Model]
+) -> None:
+    """Raise on checkpoints that metrics or methods lack, all at once and before any model is loaded."""
+    climbed = climbed_rewards(methods, outlines)
+    named = [name for name in metrics if name != "truth"] + climbed.pop(weights, [])
+    with at("metrics"):
+        check_weights(list(dict.fromkeys(named)), weights)
+    for own, names in climbed.items():
+        check_weights(names, own)
+
+
+def check_climbed(methods: Sequence[NoiseMethod], outlines: Sequence[Model]) -> None:
+    """Raise on checkpoints that methods lack, all at once and before any model is loaded."""
+    for weights, names in climbed_rewards(methods, outlines).items():
+        check_weights(names, weights)
+
+
+def climbed_rewards(methods: Sequence[NoiseMethod], outlines: Sequence[Model]) -> dict[str, list[str]]:
+    """The rewards that methods climb on some of the models, each once, by their weights."""
+    named: dict[str, dict[str, None]] = {}
+    for method in climbing(methods, outlines):
+        named.setdefault(str(method.weights), {}).update(dict.fromkeys(method.climbed))
+    return {weights: list(names) for weights, names in named.items()}
+
+
+def climbing(methods: Sequence[NoiseMethod], outlines: Sequence[Model]) -> Iterator[Rewarded]:
+    """Every method that climbs rewards on some of the models, resolved, those that others wrap included."""
+    for model in outlines:
+        for method in methods:
+            resolved = method.resolved(model)
+            try:
+                resolved.check(model)
+            except NotLoaded:
+                pass
+            except NotSupported:  # told with the pair
+                continue
+            yield from (part for part in resolved.parts if isinstance(part, Rewarded))
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:

@@ -24,7 +24,7 @@ class Tools:
 
     device: where metrics run; models choose their own. progress: whether a method shows how its search goes on. curves:
     whether searches that show no images on their way have some made and scored; see `Watch`. keep_noise: whether the
-    noise of every image is stored.
+    noise of every image is stored. low_memory: whether metrics' networks are in memory one at a time.
     """
 
     store: Path
@@ -35,11 +35,12 @@ class Tools:
     progress: bool = False
     curves: bool = False
     keep_noise: bool = False
+    low_memory: bool = False
     shelf: Shelf = field(default_factory=Shelf, compare=False)
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        return Evaluator(self.metrics, self.weights, self.device)
+        return Evaluator(self.metrics, self.weights, self.device, low_memory=self.low_memory)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without what is loaded."""

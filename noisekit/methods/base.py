@@ -20,6 +20,7 @@ from noisekit.methods import loop
 from noisekit.methods.loop import Observer
 from noisekit.methods.parameters import check_values, printed_values, resolved_values
 from noisekit.models.base import Marker, Model
+from noisekit.models.cards import Card
 from noisekit.noise import Convention, NoiseSource
 from noisekit.types import LONGEST_PROMPT, Budget, Candidate, Cost, NoiseResult
 
@@ -108,7 +109,23 @@ class NoiseMethod(ABC):
         """The methods that this one runs; only a `Wrapper` has any."""
         return ()
 
+    def usual(self, card: Card) -> Mapping[str, Any]:
+        """Settings that follow from the model's card where neither a user nor a card names them, before the paper's."""
+        return {}
+
+    def with_weights(self, weights: str) -> Self:
+        """With these weights of rewards wherever it, or a method that it runs, climbs some and names none."""
+        return self
+
     # What all of them do.
+
+    @final
+    @property
+    def parts(self) -> Iterator[NoiseMethod]:
+        """The method and all that it runs, outermost first."""
+        yield self
+        for method in self.wrapped:
+            yield from method.parts
 
     def resolved(self, model: Model) -> Self:
         """With every setting that nobody gave taken from the model's card, the class's, the paper, or its default."""

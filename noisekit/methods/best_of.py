@@ -19,11 +19,12 @@ from noisekit.errors import BadValue
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.best import better
 from noisekit.methods.parameters import parameter
-from noisekit.methods.rewarded import REWARDS, WEIGHTS, Rewarded
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.methods.standard import Standard
 from noisekit.methods.wrapper import Wrapper
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
+from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
 
@@ -34,7 +35,8 @@ class BestOf(Wrapper, Rewarded):
     method: NoiseMethod = field(default_factory=Standard)
     n: int = parameter("runs, each from another noise", paper=128, at_least=1)
     rewards: str = parameter(REWARDS, paper="image_reward:1")
-    weights: str = parameter(WEIGHTS, paper="published")
+    weights: str = parameter(WEIGHTS)
+    reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
 
     name = "best_of"
 

@@ -9,11 +9,15 @@ from noisekit.methods.parameters import check_names
 from noisekit.methods.wrapper import Wrapper
 
 
-def load_method(method: str | NoiseMethod) -> NoiseMethod:
+def load_method(method: str | NoiseMethod, *, weights: str | None = None) -> NoiseMethod:
     """The method that a string such as "cosine(steps=20)" describes; a method passes through.
 
-    Raises `BadValue` on unknown names and settings, values out of range, and methods in the brackets of one that wraps none.
+    weights: of the rewards that it, or what it wraps, climbs, where the string names none: "tiny", "published", or the path
+    of a folder (None: tiny on bundled models, else published). Raises `BadValue` on unknown names and settings, values out
+    of range, and methods in the brackets of one that wraps none.
     """
+    if weights is not None:
+        return load_method(method).with_weights(weights)
     if isinstance(method, NoiseMethod):
         return method
     name, given, wrapped = registry.parse(method)

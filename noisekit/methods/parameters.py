@@ -58,11 +58,12 @@ def given_values(method: Any) -> dict[str, Any]:
 
 
 def resolved_values(method: Any, card: Card) -> dict[str, Any]:
-    """Every setting: as given, else of the model's card, else of the class's own card for the model, else the paper's, else
-    its default. Raises `BadValue` where a card names a setting that there is not.
+    """Every setting: as given, else of the model's card, else of the class's own card for the model, else as is usual on the
+    model, else the paper's, else its default. Raises `BadValue` where a card names a setting that there is not.
     """
     cls = type(method)
     values = {name: f.metadata["default"] for name, f in settings(cls).items()} | paper_values(cls)
+    values |= method.usual(card)
     for carded in (cls.cards.get(card.name, {}), card.methods.get(method.name, {})):
         check_names(method.name, cls, carded)
         values |= carded

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from noisekit.methods.best import better
 from noisekit.methods.parameters import parameter
-from noisekit.methods.rewarded import REWARDS, WEIGHTS, Rewarded
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
+from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
 
@@ -32,7 +33,8 @@ class RandomSearch(Rewarded):
     steps: int = parameter("neighbours n; one image more", paper=127, at_least=1)
     cosine: float = parameter("ρ between a noise and its neighbour", default=0.95, at_least=0, at_most=1)
     rewards: str = parameter(REWARDS, paper="image_reward:1")
-    weights: str = parameter(WEIGHTS, paper="published")
+    weights: str = parameter(WEIGHTS)
+    reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
 
     name = "random_search"
 

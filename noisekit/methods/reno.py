@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.parameters import parameter
-from noisekit.methods.rewarded import REWARDS, WEIGHTS, Rewarded
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
+from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
 PAPER_REWARDS = "hps:5 + image_reward:1 + clip_score_h14:0.01 + pick_score:0.05"
@@ -34,7 +35,8 @@ class ReNO(Rewarded):
     steps: int = parameter("reward evaluations n; one update less", paper=50, at_least=1)
     lr: float = parameter("step size η; scale it with the latent's norm", paper=5.0, at_least=0)
     rewards: str = parameter(REWARDS, paper=PAPER_REWARDS)
-    weights: str = parameter(WEIGHTS, paper="published")
+    weights: str = parameter(WEIGHTS)
+    reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
     momentum: float = parameter("μ", default=0.9, at_least=0, at_most=1)
     ball: Literal["nesterov", "heavy"] = parameter("form of the momentum", default="nesterov")
     clip: float = parameter("largest norm of a sample's gradient", default=0.1, at_least=0)

@@ -2,13 +2,17 @@
 
 They share what names the rewards and their weights, what tells one set of weights from another, and how a noise becomes an
 image with a score. Text features and conditioning are computed once a search.
+
+Which weights a reward has is decided here and nowhere else: those that the method names; else those of the whole run, which
+`--weights` and `weights=` fill in by `with_weights`; else `usual_weights`.
 """
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,20 +20,28 @@ from torch import Tensor
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import paper_values
 from noisekit.models.base import Model
+from noisekit.models.cards import Card
 from noisekit.noise import NoiseSource
-from noisekit.rewards import load_reward, parse_weights, weighted_reward
+from noisekit.rewards import Precision, Weights, load_reward, parse_weights, weighted_reward, with_tiny
 from noisekit.types import Candidate, Cost
 
-#: What the two fields of every such method mean.
+#: What the three fields of every such method mean.
 REWARDS = "weighted sum such as 'clip_score:1 + aesthetic:0.3'"
-WEIGHTS = "of the rewards: tiny, published, or the path of a file or folder"
+WEIGHTS = "of the rewards: tiny, published, or a path (None: those of the run; tiny on bundled models)"
+REWARD_DTYPE = "what the rewards' networks compute in: half the memory in float16"
+
+
+def usual_weights(cards: Iterable[Card]) -> Weights:
+    """The weights of rewards and metrics where nobody names any: tiny where all models are bundled, else published."""
+    return "tiny" if all(card.bundled for card in cards) else "published"
 
 
 class Rewarded(NoiseMethod, ABC):
-    """A method that climbs, or chooses by, a weighted sum of rewards. Each declares the two fields, where they read best."""
+    """A method that climbs, or chooses by, a weighted sum of rewards. Each declares the fields, where they read best."""
 
     rewards: str
     weights: str
+    reward_dtype: Precision = "float32"
 
     objective = "reward"
 
@@ -43,24 +55,34 @@ class Rewarded(NoiseMethod, ABC):
         return str(paper_values(type(self))["rewards"])
 
     @property
-    def _summed(self) -> dict[str, float]:
+    def climbed(self) -> dict[str, float]:
+        """The rewards of its own sum, λ_k by name."""
         return parse_weights(self.rewards or self._papers)
+
+    def usual(self, card: Card) -> Mapping[str, Any]:
+        """The weights that go with the model, and with tiny ones the rewards that have them."""
+        weights = self.weights or usual_weights([card])
+        return {"weights": weights} | ({"rewards": with_tiny(self._papers)} if weights == "tiny" else {})
+
+    def with_weights(self, weights: str) -> Self:
+        return self if self.weights is not None else replace(self, weights=weights)
 
     @property
     def optimised(self) -> frozenset[str]:
-        return frozenset(self._summed)
+        return frozenset(self.climbed)
 
     def dependencies(self, device: torch.device) -> dict[str, Any]:
-        loaded = {name: load_reward(name, self.weights, device) for name in sorted(self._summed)}
+        names, dtype = sorted(self.climbed), self.reward_dtype
+        loaded = {name: load_reward(name, self.weights, device, dtype) for name in names}
         return {"rewards": {name: reward.identity for name, reward in loaded.items()}}
 
     def reward(self, device: torch.device) -> Callable[[Tensor, Sequence[str]], Tensor]:
         """R for images (B, 3, H, W) in [0, 1] and B prompts, giving (B,)."""
-        return weighted_reward(self.rewards, weights=self.weights, device=device)
+        return weighted_reward(self.rewards, weights=self.weights, device=device, dtype=self.reward_dtype)
 
     def judged_cost(self, model: Model) -> Cost:
         """One noise sampled, decoded and scored."""
-        return model.sample_cost() + Cost(reward=len(self._summed))
+        return model.sample_cost() + Cost(reward=len(self.climbed))
 
     def judge(
         self, model: Model, prompts: Sequence[str], source: NoiseSource

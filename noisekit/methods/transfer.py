@@ -24,6 +24,7 @@ from noisekit.methods.standard import Standard
 from noisekit.methods.wrapper import Wrapper
 from noisekit.models import load_model
 from noisekit.models.base import Model
+from noisekit.models.outline import Outline, outline
 from noisekit.noise import NoiseSource
 from noisekit.types import Candidate, Cost
 
@@ -59,6 +60,8 @@ class Transfer(Wrapper):
 
     def search_model(self, model: Model) -> Model:
         """Model A; raises `NotSupported` where its noise has another shape, or where it cannot do what the method needs."""
+        if isinstance(model, Outline):
+            return outline(self.model)
         searched = _loaded(self.model, model.device)
         if searched.noise_shape != model.noise_shape:
             raise NotSupported(

@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 
 from noisekit.methods.base import NoiseMethod
-from noisekit.methods.parameters import resolved_values
+from noisekit.methods.parameters import given_values, resolved_values
 from noisekit.models.base import Model
 
 
@@ -50,6 +50,10 @@ class Wrapper(NoiseMethod):
         own = super().dependencies(device)
         each = [{"version": method.version} | method.dependencies(device) for method in self.wrapped]
         return own | {"wrapped": each}
+
+    def with_weights(self, weights: str) -> Self:
+        own = super().with_weights(weights)
+        return self.wrap([method.with_weights(weights) for method in self.wrapped], given_values(own))
 
     def resolved(self, model: Model) -> Self:
         """Itself and what it wraps."""

@@ -20,9 +20,10 @@ from itertools import chain, repeat
 from noisekit.methods.best import better
 from noisekit.methods.parameters import parameter
 from noisekit.methods.random_search import neighbour
-from noisekit.methods.rewarded import REWARDS, WEIGHTS, Rewarded
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
+from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
 
@@ -35,7 +36,8 @@ class ZeroOrder(Rewarded):
     cosine: float = parameter("ρ between the pivot and a neighbour", default=0.95, at_least=0, at_most=1)
     stay: bool = parameter("stay where no neighbour is better", default=False)
     rewards: str = parameter(REWARDS, paper="image_reward:1")
-    weights: str = parameter(WEIGHTS, paper="published")
+    weights: str = parameter(WEIGHTS)
+    reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
 
     name = "zero_order"
 

@@ -50,6 +50,7 @@ class Card:
         scheduler: a sampler's short name or a diffusers class (None: the folder's own), with scheduler_options.
         steps, guidance, timesteps: the sampler's defaults; timesteps replace the even spacing.
         size: pixels, one number or (height, width); batch: samples that go through the denoiser at once.
+        told_guidance: the network itself is told the guidance scale, which then costs no second evaluation.
         tokens: how many a long text encoder reads (None: as many as the pipeline's call asks for).
         tiling: decode large images in overlapping tiles.
     What is known:
@@ -75,6 +76,7 @@ class Card:
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 50
     guidance: float = 7.5
+    told_guidance: bool = False
     timesteps: tuple[int, ...] | None = None
     size: int | tuple[int, int] | None = None
     tokens: int | None = None

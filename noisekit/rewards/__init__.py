@@ -76,7 +76,9 @@ def locate(name: str, weights: str) -> tuple[Path, str]:
 
 
 def check_weights(names: Sequence[str], weights: str) -> None:
-    """Raise what loading some of these rewards would raise for want of files, before any is loaded."""
+    """Raise what loading some of these rewards would raise for want of files, before any is loaded and all at once."""
+    if weights == "published":
+        published.require(names)
     for name in names:
         if not registry.load("reward", name, registry.REWARDS).formula:
             locate(name, weights)
@@ -97,12 +99,24 @@ def _loaded(name: str, folder: Path | None, weights: str, device: torch.device, 
     return cls(folder, weights, device, name=name, edition=edition, dtype=dtype, **variant.settings)
 
 
+def with_tiny(expression: str) -> str:
+    """The expression with every reward that has no tiny weights replaced by that of its class which has them."""
+    terms = []
+    for name, weight in parse_weights(expression).items():
+        variant = variants().get(name)
+        lacking = variant is not None and variant.tiny is None
+        own = registry.load("reward", name, registry.REWARDS).name if lacking else name
+        terms.append(f"{own}:{weight:g}")
+    return " + ".join(terms)
+
+
 def weighted_reward(
-    expression: str, *, weights: str, device: str | torch.device
+    expression: str, *, weights: str, device: str | torch.device, dtype: Precision = "float32"
 ) -> Callable[[Tensor, Sequence[str]], Tensor]:
     """The weighted sum that an expression describes, as a function of images (B, 3, H, W) and prompts, giving (B,)."""
     parts = [
-        (weight, load_reward(name, weights, device)) for name, weight in parse_weights(expression).items()
+        (weight, load_reward(name, weights, device, dtype))
+        for name, weight in parse_weights(expression).items()
     ]
 
     def total(images: Tensor, prompts: Sequence[str]) -> Tensor:
@@ -122,4 +136,5 @@ __all__ = [
     "parse_weights",
     "release",
     "weighted_reward",
+    "with_tiny",
 ]

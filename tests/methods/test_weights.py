@@ -1,14 +1,19 @@
-"""The rewards of a method may read weights of one's own, from a folder."""
+"""Which weights the rewards of a method have: its own, those of the run, or those that go with the model."""
 
 import shutil
+from itertools import product
 
 import pytest
 import torch
 
+from noisekit import registry
 from noisekit.errors import BadValue
 from noisekit.methods import load_method
+from noisekit.methods.rewarded import Rewarded
 from noisekit.models.analytic import AnalyticModel
-from noisekit.rewards import BUNDLED
+from noisekit.models.cards import cards
+from noisekit.models.outline import Outline
+from noisekit.rewards import BUNDLED, load_reward
 
 SPEC = "reno(steps=3, lr=0.5, rewards='clip_score:1', weights={!r})"
 
@@ -37,3 +42,51 @@ def test_weights_that_are_nowhere_are_refused(tmp_path, weights, said):
     (tmp_path / "hps").mkdir()
     with pytest.raises(BadValue, match=said):
         load_method(SPEC.format(place))(AnalyticModel(steps=1), "a red circle")
+
+
+REWARDED = [
+    name for name in registry.METHODS if issubclass(registry.load("method", name, registry.METHODS), Rewarded)
+]
+AROUND = [
+    "{}",
+    "best_of({}, n=2)",
+    "then(standard, {})",
+    "then({}, best_of(then(inversion, {}), n=2))",
+    "transfer({}, model='tiny-turbo')",
+]
+NESTED = [around.format(*[name] * 2) for around, name in product(AROUND, REWARDED)]
+
+
+def weights_of(method, model):
+    return {part.weights for part in method.resolved(model).parts if isinstance(part, Rewarded)}
+
+
+@pytest.mark.parametrize("spec", NESTED)
+def test_weights_of_the_run_reach_every_reward_that_is_climbed(spec):
+    bundled, published = Outline(cards()["tiny-turbo"]), Outline(cards()["sdxl-turbo"])
+    assert weights_of(load_method(spec), bundled) == {"tiny"}
+    if "transfer" not in spec:
+        assert weights_of(load_method(spec), published) == {"published"}
+    for weights, model in product(("tiny", "published", "my/folder"), (bundled, published)):
+        assert weights_of(load_method(spec, weights=weights), model) == {weights}
+        assert weights_of(load_method(load_method(spec)).with_weights(weights), model) == {weights}
+    for part in (
+        load_method(spec, weights="tiny").resolved(published).parts
+    ):  # the papers' sums, as far as tiny has them
+        for name in part.climbed if isinstance(part, Rewarded) else ():
+            assert load_reward(name, "tiny").weights == "tiny"
+
+
+def test_weights_that_a_method_names_are_kept():
+    spec = "best_of(reno(weights='published'), n=2)"
+    resolved = load_method(spec, weights="tiny").resolved(Outline(cards()["tiny-turbo"]))
+    assert (resolved.weights, resolved.method.weights) == ("tiny", "published")
+    assert load_method(str(resolved)).resolved(Outline(cards()["sdxl-turbo"])) == resolved
+
+
+@pytest.mark.parametrize("name", REWARDED)
+def test_a_model_that_is_not_bundled_is_searched_with_tiny_rewards(name):
+    model = AnalyticModel(steps=1, bundled=False)
+    few = "n=2" if name == "best_of" else "steps=2"
+    result = load_method(f"{name}({few})", weights="tiny")(model, "a red circle")
+    assert torch.isfinite(result.score).all()

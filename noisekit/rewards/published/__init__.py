@@ -11,11 +11,11 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from noisekit.errors import BadValue
+from noisekit.errors import BadValue, CorruptWeights
 from noisekit.rewards.cards import Checkpoint, variants
 from noisekit.rewards.checkpoint import SOURCES
 from noisekit.rewards.published import sources
@@ -84,6 +84,31 @@ def write(checkpoint: Checkpoint, files: Mapping[str, Path], folder: Path) -> No
 def missing(checkpoint: Checkpoint) -> list[str]:
     """Files of a checkpoint that are not on this machine."""
     return [name for name, path in sources.held(checkpoint).items() if path is None]
+
+
+def absent(names: Iterable[str]) -> list[str]:
+    """Of some rewards, one for each published checkpoint that is not on this machine, or not whole."""
+    first: dict[str, str] = {}
+    for name in names:
+        if name in variants():
+            first.setdefault(variants()[name].checkpoint.name, name)
+    return [name for name in first.values() if missing(variants()[name].checkpoint)]
+
+
+def require(names: Iterable[str]) -> None:
+    """Raise `CorruptWeights` that names all absent checkpoints where there are several; `published` tells of one."""
+    lacking = absent(names)
+    if len(lacking) > 1:
+        sizes = [variants()[name].checkpoint.gigabytes for name in lacking]
+        raise CorruptWeights(
+            f"the published checkpoints of rewards {', '.join(lacking[:-1])} and {lacking[-1]} are not on this machine; "
+            f"`{fetching(lacking)}` downloads them ({sum(sizes):g} GB), and the weights 'tiny' are there already"
+        )
+
+
+def fetching(names: Iterable[str]) -> str:
+    """The command that downloads the checkpoints of some rewards."""
+    return f"noisekit rewards fetch {' '.join(names)}"
 
 
 def _files(name: str, file: Path) -> dict[str, Path]:
