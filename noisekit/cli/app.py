@@ -14,6 +14,7 @@ from noisekit.cli.compare_runs import compare_runs
 from noisekit.cli.export import export
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.listing import app as listing
+from noisekit.cli.method import app as method
 from noisekit.cli.models import app as models
 from noisekit.cli.npnet import app as npnet
 from noisekit.cli.pick import calibrate, pick
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(listing, name="list")
+app.add_typer(method, name="method")
 app.add_typer(models, name="models")
 app.add_typer(npnet, name="npnet")
 app.add_typer(seeds, name="seeds")

@@ -1,0 +1,69 @@
+"""Methods of other packages: the guide's example, and what `noisekit method new` writes, pass the laws as they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from noisekit.cli import main
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "examples" / "dno"
+
+
+def installed(package: Path, target: Path) -> None:
+    """Leave in `target` what installing a package would leave there for Python to know it by."""
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    facts = target / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    points = project["entry-points"]["noisekit.methods"].items()
+    (facts / "entry_points.txt").write_text(
+        "[noisekit.methods]\n" + "".join(f"{k} = {v}\n" for k, v in points)
+    )
+
+
+def passed(package: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the package's own tests say, run far from this project's settings."""
+    installed(package, target)
+    here = Path(__file__).resolve().parents[1]
+    monkeypatch.setenv("PYTHONPATH", f"{here}:{target}:{package}")
+    options = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(package)]
+    command = [sys.executable, "-B", "-m", "pytest", *options, str(package)]
+    done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_guides_example_passes_its_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "failed" not in passed(EXAMPLE, tmp_path / "site", monkeypatch)
+    assert len((EXAMPLE / "noisekit_dno.py").read_text(encoding="utf-8").splitlines()) < 80
+
+
+def test_a_new_method_passes_its_tests_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["method", "new", "my_search"]) == 0
+    assert "failed" not in passed(tmp_path / "my_search", tmp_path / "site", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("reno", "there is a method 'reno' already"),
+        ("My-Search", "'My-Search' is no name"),
+        ("there", "there already"),
+    ],
+)
+def test_a_new_method_needs_a_name_and_a_folder_of_its_own(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    assert main(["method", "new", name]) == 2
+    assert says in capsys.readouterr().err
