@@ -106,12 +106,13 @@ def compare(
       noisekit compare --model sdxl-turbo --methods reno --weights published --low-memory --store runs/small-gpu
     """
     from noisekit import experiment
+    from noisekit.models.loading import split_models
     from noisekit.report import terminal
 
     quiet()
     with kept_in(store):
         run = experiment.compare(
-            registry.split(models),
+            split_models(models),
             registry.split(methods),
             prompts,
             limit=limit,

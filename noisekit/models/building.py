@@ -65,7 +65,10 @@ def _kind(card: Card, kind: str, known: Sequence[str]) -> str:
             )
         kind = CONTROLLED[kind]
     if kind not in known:
-        raise NotSupported(f"model {card.name!r} is a {kind}; noisekit runs {', '.join(known)} so far")
+        raise NotSupported(
+            f"model {card.name!r} is a {kind}; noisekit runs {', '.join(known)} so far; load one of "
+            "a class of your own with that class, and give the pipeline itself"
+        )
     return kind
 
 

@@ -7,7 +7,7 @@ ones from random values with no more than a warning.
 from __future__ import annotations
 
 import copy
-import re
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -45,8 +45,8 @@ MODEL_SETTINGS = (*SETTINGS, *(part.name for part in fields(Placement)))
 #: Settings that cannot be had of a pipeline that is loaded already.
 OF_FILES = (*PARTS, "lora_scale", "dtype", "revision", "variant")
 
-#: A model's name and its settings in brackets: names hold dots, slashes and hyphens, which no expression does.
-_WITH_SETTINGS = re.compile(r"(?P<name>[^()]+)(?P<settings>\(.*\))", re.DOTALL)
+#: How checkpoints end that hold a whole pipeline in one file.
+SINGLE_FILES = (".safetensors", ".ckpt")
 
 
 def load_model(
@@ -88,7 +88,8 @@ def load_model(
 
 def assemble(pipe: Any, card: Card, placement: Placement, *, move: bool) -> Model:
     """The model of a pipeline run as a card says; `move` brings it where the placement says."""
-    if type(pipe).__name__ not in ADAPTERS:
+    kind = next((cls.__name__ for cls in type(pipe).__mro__ if cls.__name__ in ADAPTERS), None)
+    if kind is None:
         raise NotSupported(
             f"model {card.name!r} is a {type(pipe).__name__}; noisekit runs {', '.join(ADAPTERS)} so far"
         )
@@ -98,7 +99,7 @@ def assemble(pipe: Any, card: Card, placement: Placement, *, move: bool) -> Mode
         pipe.scheduler = load_sampler(card.scheduler, card.scheduler_options, pipe.scheduler)
     if card.timesteps is not None:
         check_timesteps(pipe.scheduler)
-    adapter: type[DiffusersModel] = registry.load("pipeline", type(pipe).__name__, ADAPTERS)
+    adapter: type[DiffusersModel] = registry.load("pipeline", kind, ADAPTERS)
     model = adapter(pipe, card)
     placement.arrange(pipe, card.tiling)
     if move:
@@ -137,27 +138,78 @@ def _card_of(source: Any) -> tuple[Card, dict[str, Any]]:
                 f"{type(source).__name__} is not a model; give a card name, a folder, a hub id or a diffusers pipeline"
             )
         return Card(name=type(source).__name__), {}
-    text, written = str(source).strip(), {}
-    if not Path(text).is_dir() and (found := _WITH_SETTINGS.fullmatch(text)):
-        text = found["name"].strip()
-        try:
-            expression = registry.parse("model" + found["settings"], "model")
-        except BadValue:
-            raise BadValue(
-                f"model {registry.shortened(str(source))!r} does not read as a name with literal settings; write it as "
-                "'sdxl-turbo(steps=2)'"
-            ) from None
-        written = expression.settings
-        if expression.wrapped:
-            raise BadValue(f"model {text!r} is given {expression.wrapped[0]!r} without a setting's name")
+    text, settings = _parted(str(source).strip())
+    written = _written(str(source), text, settings) if settings else {}
     if text in cards():
         return cards()[text], written
-    path = Path(text)
+    path = Path(os.path.expanduser(text))
     if path.is_dir():
         return Card(name=path.resolve().name, repo=str(path)), written
+    if path.suffix in SINGLE_FILES:
+        raise BadValue(_convert(path))
     if text.count("/") == 1 and not text.startswith((".", "/", "~")):
         return Card(name=text, repo=text), written
     raise unknown("model (nor is it a folder)", text, cards())
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A model's text as its name and its settings in brackets; brackets in the name of a folder stay there."""
+    if _is_here(text):
+        return text, ""
+    opened = [i for i, letter in enumerate(text) if letter == "("] if text.endswith(")") else []
+    for i in reversed(opened):
+        if _is_here(text[:i].strip()) and _reads(text[i:]):
+            return text[:i].strip(), text[i:]
+    return (text[: opened[0]].strip(), text[opened[0] :]) if opened and opened[0] else (text, "")
+
+
+def _is_here(name: str) -> bool:
+    return os.path.exists(os.path.expanduser(name))
+
+
+def _reads(settings: str) -> bool:
+    """Whether a text is one pair of brackets with settings in it."""
+    try:
+        return bool(registry.parse("model" + settings, "model"))
+    except BadValue:
+        return False
+
+
+def _written(source: str, name: str, settings: str) -> dict[str, Any]:
+    try:
+        expression = registry.parse("model" + settings, "model")
+    except BadValue:
+        raise BadValue(
+            f"model {registry.shortened(source)!r} does not read as a name with literal settings; write it as "
+            "'sdxl-turbo(steps=2)'"
+        ) from None
+    if expression.wrapped:
+        raise BadValue(f"model {name!r} is given {expression.wrapped[0]!r} without a setting's name")
+    return expression.settings
+
+
+def _convert(path: Path) -> str:
+    """What turns a checkpoint in one file into a folder, whose files can be checked one network at a time."""
+    there = "is a checkpoint in one file" if path.is_file() else "is no file here, and would be no folder"
+    load = f"diffusers.StableDiffusionXLPipeline.from_single_file({str(path)!r})"
+    return (
+        f"model {str(path)!r} {there}, and noisekit loads folders in diffusers' format; convert it once by `python -c "
+        f'"import diffusers; {load}.save_pretrained({str(path.with_suffix(""))!r})"`, with the pipeline class of its '
+        "family, and give the folder"
+    )
+
+
+def split_models(text: str) -> list[str]:
+    """The models of a text that lists them with commas between; the commas in a folder's name are part of it."""
+    pieces = text.split(",")
+    for end in range(len(pieces), 1, -1):
+        first = ",".join(pieces[:end]).strip()
+        name, settings = _parted(first)
+        if _is_here(name) and (not settings or _reads(settings)):
+            return [first, *split_models(",".join(pieces[end:]))]
+    head, *rest = registry.split(text) or [""]
+    remaining = text[text.index(head) + len(head) :].lstrip().removeprefix(",")
+    return [head, *(split_models(remaining) if rest else [])] if head else []
 
 
 # The name that every supported diffusers takes, deprecated in the newest.

@@ -7,6 +7,7 @@ what was published as a pickle only, the file may be a .bin that holds nothing b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -95,7 +96,8 @@ def _local(card: Card, text: str) -> Path | None:
     bundled = BUNDLED / text
     if card.bundled and bundled.exists():
         return bundled
-    return Path(text) if Path(text).exists() else None
+    path = Path(os.path.expanduser(text))
+    return path if path.exists() else None
 
 
 def _folder(card: Card, need: Need) -> Path:
