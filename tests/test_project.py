@@ -24,6 +24,8 @@ ROOMS = (
         "errors",
         "shown",
         "paths",
+        "files",
+        "pickles",
         "types",
         "noise",
         "cost",

@@ -1,15 +1,14 @@
-"""What is written is there in full or not at all: whole files, and files of whole lines.
+"""Files of whole lines: a line is there in full or not at all.
 
-A file appears under its name by a rename, when all of it is on the disk. A line is one JSON value and its line break, and an
-append that fails is taken back, so that the next one finds whole lines before it. Only a process that dies in the middle of
-an append can leave part of a line, as the last of its own file; readers pass over it.
+A line is one JSON value and its line break, and an append that fails is taken back, so that the next one finds whole lines
+before it. Only a process that dies in the middle of an append can leave part of a line, as the last of its own file; readers
+pass over it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,18 +17,6 @@ from typing import Any
 from noisekit.errors import BadValue
 
 Row = dict[str, Any]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, or leave what was there; raises `OSError`."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
 
 
 class LineFile:

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from noisekit.errors import BadValue
-from noisekit.experiment.files import write_whole
+from noisekit.files import write_whole
 
 
 def write_png(path: Path, image: Tensor, parameters: Mapping[str, Any]) -> None:

@@ -35,9 +35,10 @@ from torch import Tensor
 from noisekit.errors import BadValue, Unwritable
 from noisekit.experiment import columns
 from noisekit.experiment.columns import Form, Scores
-from noisekit.experiment.files import LineFile, Row, read_lines, write_whole
+from noisekit.experiment.files import LineFile, Row, read_lines
 from noisekit.experiment.manifest import SCHEMA, new_manifest
 from noisekit.experiment.png import read_image, write_png
+from noisekit.files import write_json, write_whole
 from noisekit.noise import Convention
 
 #: Stores begun by earlier versions lack some of these folders, and read as empty there.
@@ -98,8 +99,7 @@ class Store:
                     raise BadValue(
                         f"store {str(path)!r} holds other files and no {MANIFEST}; use an empty folder"
                     )
-                text = json.dumps(new_manifest(convention), indent=2)
-                write_whole(path / MANIFEST, f"{text}\n".encode())
+                write_json(path / MANIFEST, new_manifest(convention))
             for part in parts:
                 (path / part).mkdir(exist_ok=True)
                 probe = path / part / f".{secrets.token_hex(4)}"

@@ -6,7 +6,6 @@ of another shape, or left over is asked of their report on the loading, never of
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
@@ -19,6 +18,7 @@ import torch
 from noisekit.errors import BadValue, CorruptWeights
 from noisekit.models.cache import ONE_FILE
 from noisekit.models.layout import ROUNDED, check_headers, check_shards, chosen, variants
+from noisekit.pickles import read_pickle
 
 
 def network_class(library: str, name: str) -> Any:
@@ -154,19 +154,11 @@ def _foreign(network: torch.nn.Module, left_over: Collection[str]) -> list[str]:
 
 
 def _check_pickle(place: Path) -> None:
-    try:
-        found = torch.load(place, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's own words would advise to run it
-        raise CorruptWeights(
-            f"{str(place)!r} is damaged, or holds more than tensors, and nothing else in it is loaded or run; give a "
-            ".safetensors file"
-        ) from None
-    except Exception as error:
-        raise CorruptWeights(
-            f"{str(place)!r} is no whole file of tensors alone: {one_line(str(error))}"
-        ) from None
+    found = read_pickle(place)
     if not (isinstance(found, dict) and all(isinstance(tensor, torch.Tensor) for tensor in found.values())):
-        raise CorruptWeights(f"{str(place)!r} holds other things than tensors by name")
+        raise CorruptWeights(
+            f"{str(place)!r} holds other things than tensors by name; give a .safetensors file"
+        )
 
 
 def one_line(said: str) -> str:

@@ -10,7 +10,6 @@ They are pickles: nothing in them is executed. The text branch tells which netwo
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,8 @@ from torch import Tensor
 
 from noisekit.errors import CorruptWeights
 from noisekit.npnet.network import PUBLISHED, NPNet, NPNetConfig
-from noisekit.rewards.checkpoint import DAMAGE, damaged, require
+from noisekit.pickles import read_pickle
+from noisekit.rewards.checkpoint import require
 
 #: Parts of a published file, and what they are here.
 PARTS = {"unet_svd": "svd", "unet_embedding": "residual", "embeeding": "text"}
@@ -44,7 +44,7 @@ def load_published(file: str | Path, config: NPNetConfig | None = None) -> NPNet
     """
     path = Path(file)
     require(path)
-    weights = _ours(_read(path), path)
+    weights = _ours(read_pickle(path), path)
     network = NPNet(config or _config(weights, path))
     network.fill(weights, str(path))
     network.card = about(path)
@@ -55,21 +55,6 @@ def about(file: Path) -> dict[str, Any]:
     """The card of a published file. All three networks were trained on pairs that HPSv2 had chosen."""
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return {"published": file.name, "sha256": digest, "metric": "hps", "source": "arXiv 2411.09502"}
-
-
-def _read(path: Path) -> Any:
-    """What the file holds, if that is nothing but containers, numbers and tensors."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise CorruptWeights(
-                f"{str(path)!r} asks for {found[1]} to be loaded, and nothing but tensors is; it was not run: take the file "
-                "from its authors again"
-            ) from error
-        raise CorruptWeights(f"{str(path)!r} is damaged or no file of torch; copy it again") from error
-    except (*DAMAGE, EOFError) as error:
-        raise damaged(path, error) from error
 
 
 def _ours(stored: Any, path: Path) -> dict[str, Tensor]:

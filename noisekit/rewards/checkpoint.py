@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import pickle
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from noisekit.errors import CorruptWeights
+from noisekit.files import read_json
+from noisekit.pickles import read_pickle
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -39,7 +39,9 @@ def read_config(file: Path, *keys: str) -> dict[str, Any]:
     """The object in a JSON file, which must have these keys."""
     require(file)
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_json(file)
+        if not isinstance(config, dict):
+            raise ValueError("it holds no object")
         absent = [key for key in keys if key not in config]
     except DAMAGE as error:
         raise damaged(file, error) from error
@@ -53,17 +55,13 @@ def read_config(file: Path, *keys: str) -> dict[str, Any]:
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a dictionary that torch has pickled; nothing that a pickle names is run."""
     require(file)
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise CorruptWeights(
-            f"{str(file)!r} is damaged, or is no plain dictionary of tensors; copy it again, and if it names code, which "
-            "is never run here, find a safetensors version"
-        ) from error
-    except DAMAGE as error:
-        raise damaged(file, error) from error
+    if file.suffix != ".safetensors":
+        content = read_pickle(file)
+    else:
+        try:
+            content = load_file(file)
+        except DAMAGE as error:
+            raise damaged(file, error) from error
     if not isinstance(content, dict):
         raise CorruptWeights(f"{str(file)!r} holds a {type(content).__name__} and no dictionary of tensors")
     return content

@@ -1,0 +1,156 @@
+"""What is written is there in full or not at all, and two writers never mix.
+
+A file or folder appears under its name by a rename, when all of it is on the disk. What is half-written when a process dies
+has a name that begins with a dot and ends in ".part"; readers pass over it, and `only_writer` clears it away.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from noisekit.errors import NoisekitError, Unwritable
+
+#: The file by which writers of a folder wait for each other; the system gives it free when its holder dies.
+LOCK = ".lock"
+
+#: What the system says of a disk that takes no more.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+
+#: Bytes from which on a file is asked whether all of it arrived: a library may close its file without asking, and a disk in
+#: the network says only then that it is full.
+LARGE = 2**20
+
+#: Bytes of a JSON file of settings; many times that is what it takes in memory.
+LARGEST_JSON = 16 * 2**20
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which takes its place at the end; after an exception what was there stays.
+
+    Raises `OSError` where it cannot be written, also for libraries that say so in words of their own.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with _system_errors():
+            yield part
+            if part.stat().st_size > LARGE:
+                _arrived(part)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place `path` at the end; raises `OSError` where that is taken by then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part.mkdir()
+    try:
+        with _system_errors():
+            yield part
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, or leave what was there; raises `OSError`."""
+    with whole(path) as part:
+        part.write_bytes(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as indented JSON, or leave what was there; raises `OSError`."""
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The content of a small JSON file; raises `OSError`, or `ValueError` on what is none, too large or nested too deep."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise ValueError(f"it is larger than {LARGEST_JSON >> 20} MiB")
+    return parse_json(content.decode("utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """The value that a text is in JSON; raises `ValueError`, also on what is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+@contextmanager
+def only_writer(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold a folder, which is made where it is not there, against other writers, in threads and processes alike.
+
+    What a writer that died left half-written is cleared away. Raises `Unwritable` where another writer holds the folder for
+    longer than `patience`, in seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=patience):
+            for part in folder.glob(".*.part"):
+                part.unlink()
+            yield
+    except Timeout:
+        raise Unwritable(
+            f"another process is writing to {str(folder)!r}; wait until it is done, or use another folder"
+        ) from None
+
+
+@contextmanager
+def kept(place: Path, what: str = "folder") -> Iterator[None]:
+    """Say that nothing was lost where something cannot be written: `OSError` becomes `Unwritable`."""
+    try:
+        yield
+    except NoisekitError:
+        raise
+    except OSError as error:
+        raise Unwritable(
+            f"{what} {str(place)!r} cannot be written: {error.strerror or error}; what it holds is kept, and the same "
+            "command goes on from there"
+        ) from None
+
+
+def _arrived(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Errors of the system that a library has wrapped, as what they were: torch raises others after them, and safetensors
+    puts their number into words."""
+    try:
+        yield
+    except NoisekitError:
+        raise
+    except Exception as error:
+        link: BaseException | None = error
+        while link is not None:
+            found = re.search(r"\(os error (\d+)\)", str(link))
+            number = link.errno if isinstance(link, OSError) else found and int(found[1])
+            if number in DISK:
+                raise OSError(number, os.strerror(number)) from error
+            link = link.__cause__ or link.__context__
+        raise
