@@ -17,7 +17,9 @@ from noisekit.errors import BadValue
 from noisekit.shown import shown
 
 if TYPE_CHECKING:
-    from noisekit.experiment.overview import Overview
+    from collections.abc import Sequence
+
+    from noisekit.experiment.overview import Absent, Overview
     from noisekit.experiment.search import Found
 
 Executor = Annotated[
@@ -39,7 +41,12 @@ def run(
         str | None, typer.Option(help="Only this part of the plan, such as 3/16: for job arrays.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what is there and what is not.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Load nothing: show what there is to do, what it costs, and what is missing here, with the commands that "
+            "fetch it.",
+        ),
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again the images that failed in an earlier run.")
@@ -65,7 +72,7 @@ def run(
       noisekit run plan.yaml --device cuda --dtype bf16 --low-memory
     """
     from noisekit.experiment import load_plan, run_plan, run_search
-    from noisekit.experiment.overview import overview
+    from noisekit.experiment.preview import preview
     from noisekit.experiment.shard import Shard
     from noisekit.report import terminal
 
@@ -77,13 +84,11 @@ def run(
     )
     folder = loaded.folder(store)
     part = None if shard is None else Shard.parse(shard)
-    if loaded.search and (part or dry_run or retry_failed):
-        raise BadValue(
-            "a search takes one trial after another: it has no shards, no dry run and nothing to try again"
-        )
+    if loaded.search and (part or retry_failed):
+        raise BadValue("a search takes one trial after another: it has no shards and nothing to try again")
     quiet()
     if dry_run:
-        show(overview(loaded, store=folder, shard=part, retry_failed=retry_failed))
+        show(preview(loaded, store=folder, shard=part, retry_failed=retry_failed))
         return 0
     command = ["noisekit", "run", str(plan), *(["--store", str(store)] if store else [])]
     command += ["--executor", executor] if executor != "inprocess" else []
@@ -129,22 +134,44 @@ def show(found: Overview) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        "model", "method", "suite", "done", "to score", "missing", "failed", "time", box=None, pad_edge=False
-    )
+    states = ("done", "to score", "missing", "failed")
+    table = Table("model", "method", "calls", "suite", *states, "time", box=None, pad_edge=False)
     for line in found.lines:
         counts = (line.done, line.unscored, line.missing, line.failed)
-        cells = [line.model, line.method, line.suite, *map(str, counts), duration(line.seconds)]
+        names = (line.model, line.method, f"{line.calls:g}", line.suite)
+        cells = [*names, *map(str, counts), duration(line.seconds)]
         table.add_row(*(Text(shown(cell), overflow="fold") for cell in cells))
     screen = console()
     screen.print(table)
     for reason in dict.fromkeys(pair.reason for pair in found.incompatible):
         screen.print(Text(shown(f"incompatible: {reason}")))
+    for reason in found.broken:
+        screen.print(Text(shown(f"cannot be done: {reason}")))
+    show_absent(found.absent)
     missing = sum(line.missing for line in found.lines)
     known = duration(found.seconds) if found.unknown < missing or not missing else "unknown"
     rest = f", and {found.unknown} images that nothing is known of" if 0 < found.unknown < missing else ""
     scoring = sum(line.unscored for line in found.lines)
     say(f"to do: {missing} images to make ({known}{rest}), {scoring} to score")
+    if missing:
+        say(f"calls: {found.calls:,.0f} evaluations of the denoiser in all, as the models' cards say")
+
+
+def show_absent(absent: Sequence[Absent]) -> None:
+    """What is not on this machine, a line each: its size and the command that downloads it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not absent:
+        return
+    known = sum(one.gigabytes or 0.0 for one in absent)
+    more = " and more" if any(one.gigabytes is None for one in absent) else ""
+    say(f"missing on this machine, {known:.3g} GB{more}:")
+    table = Table("", "size", "downloaded by", box=None, pad_edge=False)
+    for one in absent:
+        size = "unknown" if one.gigabytes is None else f"{one.gigabytes:g} GB"
+        table.add_row(*(Text(shown(cell), overflow="fold") for cell in (one.what, size, one.command)))
+    console().print(table)
 
 
 def duration(seconds: float | None) -> str:

@@ -42,7 +42,7 @@ class Job:
         # Standard sampling spends the least that an image can cost: no budget changes it.
         own = budget if resolved.horizon else Budget()
         fields = setting_fields(model, resolved, own, convention)
-        labels = {"model": model.label, "method": f"{resolved}{_suffix(own)}"}
+        labels = labels_of(model, resolved, own)
         calls = resolved.cost(model).calls
         return cls(
             source=source,
@@ -66,6 +66,11 @@ class Job:
         """The id of one image. The pixels of a control image count where the model follows them."""
         follows = "control_scale" in self.identity
         return generation_id(self.setting, prompt if follows else str(prompt), seed)
+
+
+def labels_of(model: Model, method: NoiseMethod, budget: Budget) -> dict[str, str]:
+    """The names of a model and a resolved method in tables."""
+    return {"model": model.label, "method": f"{method}{_suffix(budget)}"}
 
 
 def _suffix(budget: Budget) -> str:

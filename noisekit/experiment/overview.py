@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from noisekit.errors import BadValue
 from noisekit.evaluation.evaluator import Metric
@@ -19,7 +20,9 @@ from noisekit.experiment.survey import Incompatible, survey
 
 @dataclass(frozen=True)
 class Line:
-    """The cells of a model, a method and a suite, counted by state; and the seconds (None: unknown) of those missing."""
+    """The cells of a model, a method and a suite, counted by state; the seconds (None: unknown) of those missing; and the
+    denoiser evaluations that one image takes.
+    """
 
     model: str
     method: str
@@ -29,6 +32,7 @@ class Line:
     missing: int = 0
     failed: int = 0
     seconds: float | None = 0.0
+    calls: float = 0.0
 
     @classmethod
     def of(cls, cells: Cells, pace: Pace) -> Line:
@@ -41,23 +45,39 @@ class Line:
             missing=len(cells.missing),
             failed=len(cells.failed),
             seconds=None if each is None else each * len(cells.missing),
+            calls=cells.job.calls,
         )
+
+
+class Absent(NamedTuple):
+    """What is not on this machine, or not whole: what it is, its size where that is known, and what downloads it."""
+
+    what: str
+    gigabytes: float | None
+    command: str
 
 
 @dataclass(frozen=True)
 class Overview:
-    """One line a model, method and suite, and the pairs that do not go together."""
+    """One line a model, method and suite; the pairs that do not go together; what is absent, and what else is wrong."""
 
     lines: tuple[Line, ...]
     incompatible: tuple[Incompatible, ...]
     cells: Sequence[Cells] = field(repr=False)
     store: Store | None = field(repr=False)
     metrics: Mapping[str, Metric] = field(repr=False)
+    absent: tuple[Absent, ...] = ()
+    broken: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
         """What is left to do, as far as it is known; without loading, scoring, and what other processes do meanwhile."""
         return sum(line.seconds or 0.0 for line in self.lines)
+
+    @property
+    def calls(self) -> float:
+        """Denoiser evaluations of all images that are missing."""
+        return sum(line.calls * line.missing for line in self.lines)
 
     @property
     def unknown(self) -> int:
@@ -73,15 +93,23 @@ def overview(
     retry_failed: bool = False,
 ) -> Overview:
     """The states of a plan's cells in a store, which may be one that is not there yet; nothing is written."""
-    folder = plan.folder(store)
-    opened = Store.read(folder) if (folder / MANIFEST).exists() else None
-    if opened is not None and opened.manifest["noise"] != plan.noise:
-        raise BadValue(
-            f"store {str(folder)!r} holds images of noise {opened.manifest['noise']!r}, not {plan.noise!r}"
-        )
-    found = survey(plan, folder, strict=False, shelf=Shelf())
-    contents = Contents(opened)
+    there = opened(plan, store)
+    found = survey(plan, plan.folder(store), strict=False, shelf=Shelf())
+    contents = Contents(there)
     cells = found.cells(contents, shard or Shard(), retry_failed)
     pace = Pace(contents.table)
     lines = tuple(Line.of(own, pace) for own in cells)
-    return Overview(lines, found.incompatible, cells, opened, found.tools.evaluator.metrics)
+    return Overview(lines, found.incompatible, cells, there, found.tools.evaluator.metrics)
+
+
+def opened(plan: Plan, store: str | Path | None) -> Store | None:
+    """The store of a plan, to be read only; None where there is none yet. `BadValue` where its noise is another."""
+    folder = plan.folder(store)
+    if not (folder / MANIFEST).exists():
+        return None
+    there = Store.read(folder)
+    if there.manifest["noise"] != plan.noise:
+        raise BadValue(
+            f"store {str(folder)!r} holds images of noise {there.manifest['noise']!r}, not {plan.noise!r}"
+        )
+    return there

@@ -57,8 +57,8 @@ def run_search(
     wanted = plan.search
     if wanted is None:
         raise BadValue("the plan has no key 'search'; `run_plan` runs it")
-    halves = searched, judging = _halves(plan.suites)
-    if not all(halves):
+    both = searched, judging = halves(plan.suites)
+    if not all(both):
         raise BadValue("a search needs two prompts or more: it searches on one half and judges on the other")
     sampled = _study(wanted.seed)
     runner = _Trials(plan, wanted, plan.folder(store), executor, progress)
@@ -124,7 +124,7 @@ class _Trials:
         return dict(table.loc[name]) if name in table.index else nothing
 
 
-def _halves(suites: tuple[PromptSuite, ...]) -> tuple[tuple[PromptSuite, ...], tuple[PromptSuite, ...]]:
+def halves(suites: tuple[PromptSuite, ...]) -> tuple[tuple[PromptSuite, ...], tuple[PromptSuite, ...]]:
     """Every other prompt of each suite, and those between; suites that come out empty are left out."""
     parts = tuple(tuple(replace(s, prompts=s.prompts[first::2]) for s in suites) for first in (0, 1))
     first, second = (tuple(suite for suite in part if len(suite)) for part in parts)

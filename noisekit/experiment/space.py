@@ -74,6 +74,11 @@ class Search:
     allow_optimised: bool = False
     seed: int = 0
 
+    @property
+    def first(self) -> dict[str, Any]:
+        """The first end of every range, and the first of every choice."""
+        return {name: axis.ends[0] for name, axis in self.over.items()}
+
     def method_at(self, values: Mapping[str, Any]) -> NoiseMethod:
         """The method with one value for every setting that is varied."""
         name, fixed, wrapped = registry.parse(self.method)
@@ -114,7 +119,7 @@ class Search:
 
     def _check(self, where: str) -> None:
         """Try the ends of every range, and every choice, beside the first of the others."""
-        first = {name: axis.ends[0] for name, axis in self.over.items()}
+        first = self.first
         with at(where):
             Budget(calls=self.calls)
         for name, axis in self.over.items():

@@ -9,15 +9,13 @@ failed     making the image, or scoring it, went wrong when it was last tried
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from noisekit.evaluation import Evaluator
 from noisekit.experiment.cells import batches
 from noisekit.experiment.columns import Form
-from noisekit.experiment.identity import score_id
 from noisekit.experiment.job import Job
 from noisekit.experiment.shard import Shard
 from noisekit.experiment.store import Row, Store
@@ -98,15 +96,18 @@ def cells_of(
     job: Job,
     suite: PromptSuite,
     seeds: Sequence[int],
-    evaluator: Evaluator,
+    metrics: Sequence[str],
+    scored: Callable[[str, str], bool],
     contents: Contents,
     *,
     shard: Shard,
     retry_failed: bool,
 ) -> Cells:
-    """The cells of a job on a suite that belong to a shard. With `retry_failed` none has failed: all are tried again."""
+    """The cells of a job on a suite that belong to a shard. With `retry_failed` none has failed: all are tried again.
+
+    scored: whether the image with an id has been scored by a metric.
+    """
     failures: Mapping[Attempt, int] = {} if retry_failed else contents.failures
-    identities = {name: metric.identity for name, metric in evaluator.metrics.items()}
     done: list[str] = []
     failed: list[str] = []
     unscored: list[tuple[int, tuple[str, ...]]] = []
@@ -123,12 +124,12 @@ def cells_of(
                 else:
                     missing.append(Cell(key, prompt, seed))
                 continue
-            lacking = [name for name in identities if score_id(key, identities[name]) not in contents.scores]
-            metrics = tuple(name for name in lacking if (key, name) not in failures)
-            if metrics:
-                unscored.append((place, metrics))
+            lacking = [name for name in metrics if not scored(key, name)]
+            wanted = tuple(name for name in lacking if (key, name) not in failures)
+            if wanted:
+                unscored.append((place, wanted))
             else:
                 (failed if lacking else done).append(key)
     rows = contents.rows([place for place, _ in unscored])
-    scorable = tuple(zip(rows, (metrics for _, metrics in unscored), strict=True))
+    scorable = tuple(zip(rows, (wanted for _, wanted in unscored), strict=True))
     return Cells(job, suite.name, tuple(done), scorable, tuple(missing), tuple(failed))

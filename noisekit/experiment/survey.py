@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from noisekit.errors import BadValue, NotSupported
+from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.experiment.checks import at
+from noisekit.experiment.identity import score_id
 from noisekit.experiment.job import Job
 from noisekit.experiment.plan import Plan
 from noisekit.experiment.shard import Shard
@@ -46,12 +47,14 @@ class Survey:
 
     def cells(self, contents: Contents, shard: Shard, retry_failed: bool = False) -> list[Cells]:
         """The states of all cells, job by job, given what a store holds."""
+        identities = {name: metric.identity for name, metric in self.tools.evaluator.metrics.items()}
         return [
             cells_of(
                 job,
                 suite,
                 self.plan.seeds,
-                self.tools.evaluator,
+                list(identities),
+                lambda key, name: score_id(key, identities[name]) in contents.scores,
                 contents,
                 shard=shard,
                 retry_failed=retry_failed,
@@ -142,7 +145,7 @@ def climbing(methods: Sequence[NoiseMethod], outlines: Sequence[Model]) -> Itera
                 resolved.check(model)
             except NotLoaded:
                 pass
-            except NotSupported:  # told with the pair
+            except NoisekitError:  # told with the pair
                 continue
             yield from (part for part in resolved.parts if isinstance(part, Rewarded))
 

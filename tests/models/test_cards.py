@@ -13,6 +13,7 @@ from noisekit.models.building import build
 from noisekit.models.cards import Card, cards
 from noisekit.models.loading import ADAPTERS, assemble
 from noisekit.models.memory import Placement
+from noisekit.models.outline import Outline
 from noisekit.noise import NoiseSource
 from noisekit.types import ControlledPrompt
 from tests.pipelines import controlled_sdxl, lcm_sdxl, sdxl, stable_diffusion
@@ -69,6 +70,16 @@ def test_standard_sampling_is_the_pipelines_own_and_a_batch_its_singles(model):
     for i, prompt in enumerate(PROMPTS):
         alone = load_method("standard")(model, [prompt])
         torch.testing.assert_close(alone.images[0], result.images[i], atol=2e-4, rtol=0)
+
+
+def test_a_card_tells_what_the_loaded_model_costs_and_can_do(model):
+    sketch = Outline(model.card)
+    assert (sketch.label, sketch.markers) == (model.label, model.markers)
+    assert sketch.sample_cost() == model.sample_cost()
+    for guidance in (0.0, 1.0, 1.5, 7.5):
+        assert sketch.predict_cost(guidance) == model.predict_cost(guidance)
+    for name in ("standard", "selection", "cosine", "best_of(n=3)"):
+        assert load_method(name).cost(sketch) == load_method(name).cost(model)
 
 
 @pytest.mark.parametrize("model", DISTINCT, indirect=True)
