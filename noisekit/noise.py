@@ -25,6 +25,9 @@ from noisekit.errors import BadValue
 
 Convention = Literal["per_prompt", "shared"]
 
+#: Seeds are whole numbers up to this one, which tables and generators everywhere hold.
+LARGEST_SEED = 2**63 - 1
+
 
 def generator(*key: object) -> torch.Generator:
     """A CPU generator seeded with the first 63 bits of SHA-256 over the printed parts of `key`."""

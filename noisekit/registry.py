@@ -157,3 +157,11 @@ def render(name: str, settings: Mapping[str, Any], wrapped: Sequence[str] = ()) 
 def shortened(text: str, length: int = 80) -> str:
     """`text`, cut in the middle when longer than `length`, for error messages."""
     return text if len(text) <= length else f"{text[: length // 2]} … {text[-length // 4 :]}"
+
+
+def printed(value: Any) -> str:
+    """A value of a user's as error messages show it: its `repr`, shortened."""
+    try:
+        return shortened(repr(value))
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists within lists within …
+        return f"a value of type {type(value).__name__} that is too large to be shown"

@@ -1,4 +1,4 @@
-"""The lines of a store as columns: DuckDB reads a million images with all their scores in seconds (benchmarks/store.py).
+"""The lines of a store as columns: a million images with all their scores take seconds (benchmarks/store.py).
 
 A column has one of four forms, by what its values are like:
 
@@ -12,23 +12,26 @@ Of a few values each is kept once, so that the prompts of a million images take 
 
 from __future__ import annotations
 
-import glob
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import math
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
 from typing import Any, Literal
 
-import duckdb
+import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from noisekit.experiment.files import check_lines
+from noisekit.experiment.schema import Line, ScoreLine
 
 Form = Literal["key", "text", "json", "number"]
 
-_TYPES: Mapping[Form, str] = {"key": "VARCHAR", "text": "VARCHAR", "json": "JSON", "number": "DOUBLE"}
+#: Lines that are turned into columns at once.
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -43,79 +46,67 @@ class Scores:
     metrics: pd.DataFrame
 
 
-def read(files: Sequence[Path], forms: Mapping[str, Form]) -> pd.DataFrame:
-    """Some columns of all lines of one kind, in the order of writing; raises `BadValue` where a line is damaged."""
-    few = [name for name, form in forms.items() if form in ("text", "json")]
-    with _lines(files, {name: _TYPES[form] for name, form in forms.items()}) as base:
-        for name in few:
-            base.execute(
-                f'CREATE TYPE "few {name}" AS ENUM '
-                f'(SELECT DISTINCT "{name}"::VARCHAR FROM lines WHERE "{name}" IS NOT NULL)'
-            )
-        columns = [
-            f'"{name}"::VARCHAR::"few {name}" AS "{name}"' if name in few else f'"{name}"' for name in forms
-        ]
-        table = base.execute(f'SELECT {", ".join(columns)}, created AS "when" FROM lines').df()
-    order = np.argsort(table.pop("when").to_numpy(), kind="stable")
-    for name in few:
-        table[name] = _repeated(table[name].array, forms[name])
-    return table.take(order).reset_index(drop=True)
+def read(lines: Iterable[Line], forms: Mapping[str, Form]) -> pd.DataFrame:
+    """Some fields of lines as columns, in the order of writing."""
+    when = array("d")
+    columns: dict[str, Any] = {name: array("d") if form == "number" else [] for name, form in forms.items()}
+    kept: dict[str, dict[Any, Any]] = {name: {} for name in forms}
+    rest = iter(lines)
+    while chunk := list(islice(rest, CHUNK)):
+        when.extend(map(attrgetter("created"), chunk))
+        for name, form in forms.items():
+            columns[name].extend(_formed(list(map(attrgetter(name), chunk)), form, kept[name]))
+    order = np.argsort(np.asarray(when), kind="stable")
+    table = {
+        name: np.asarray(own) if forms[name] == "number" else pd.Series(own, dtype=object).infer_objects()
+        for name, own in columns.items()
+    }
+    return pd.DataFrame(table).take(order).reset_index(drop=True)
 
 
-def read_scores(files: Sequence[Path], images: Sequence[str]) -> Scores:
-    """The scores of the images with these ids, in their order; raises `BadValue` where a line is damaged."""
-    types = {"id": "VARCHAR", "metric": "VARCHAR", "metric_id": "VARCHAR", "tie": "DOUBLE"}
-    with _lines(files, types | {"values": "MAP(VARCHAR, DOUBLE)"}) as base:
-        base.register("images", pd.DataFrame({"id": images, "image": np.arange(len(images), dtype=np.int32)}))
-        base.execute(
-            "CREATE VIEW shown AS FROM lines JOIN images USING (id) SEMI JOIN "
-            "(SELECT metric, arg_max(metric_id, created) AS metric_id FROM lines GROUP BY metric) "
-            "USING (metric, metric_id)"
-        )
-        metrics = base.execute(
-            "SELECT metric, metric_id, any_value(tie) AS tie, map_keys(values) AS names FROM shown "
-            "GROUP BY metric, metric_id, names ORDER BY min(created)"
-        ).df()
-        names = list(dict.fromkeys(name for some in metrics.pop("names") for name in some))
-        cells = base.execute(
-            "SELECT image, (list_position($names, name) - 1)::USMALLINT AS name, figure "
-            "FROM (SELECT image, unnest(map_keys(values)) AS name, unnest(map_values(values)) AS figure FROM shown)",
-            {"names": names},
-        ).df()
-    values = np.full((len(names), len(images)), np.nan)
-    values[cells["name"], cells["image"]] = cells["figure"]
-    table = pd.DataFrame(dict(zip(names, values)), index=range(len(images)))
-    return Scores(table, metrics.drop_duplicates("metric", ignore_index=True))
+def _formed(values: Sequence[Any], form: Form, kept: dict[Any, Any]) -> Iterable[Any]:
+    """Values as a column of this form holds them; `kept` has those of the earlier lines."""
+    if form == "number":
+        return (math.nan if value is None else value for value in values) if None in values else values
+    if form == "key":
+        return values
+    return map(kept.setdefault, values if form == "text" else map(msgspec.json.encode, values), values)
 
 
-@contextmanager
-def _lines(files: Sequence[Path], types: Mapping[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in memory whose table "lines" holds these columns, and `created`, of all whole lines."""
-    columns = {**types, "created": "DOUBLE"}
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as base:
-        if files:
-            base.execute(
-                "CREATE TABLE lines AS FROM read_json($files, columns = $columns, filename = true, "
-                "format = 'newline_delimited', ignore_errors = true)",
-                {"files": [glob.escape(str(file)) for file in files], "columns": columns},
-            )
-            # What does not parse is a row of nothing, and `created` is in every line.
-            torn = base.execute("SELECT DISTINCT filename FROM lines WHERE created IS NULL").fetchall()
-            for (file,) in torn:
-                check_lines(Path(file))
-            base.execute("DELETE FROM lines WHERE created IS NULL")
-        else:
-            empty = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
-            base.execute(f"CREATE TABLE lines ({empty})")
-        yield base
+@dataclass
+class _Weights:
+    """What a metric with some weights says: of shown images since when, of any until when, and figures by column."""
+
+    tie: float | None = None
+    first: float = math.inf
+    last: float = -math.inf
+    places: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
+    figures: defaultdict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
 
 
-def _repeated(values: pd.Categorical, form: Form) -> pd.Series:
-    """A column of few values, each kept once."""
-    few = np.empty(len(values.categories) + 1, dtype=object)  # None is the last, where the code −1 points
-    few[:-1] = [_frozen(json.loads(text)) if form == "json" else text for text in values.categories] or []
-    return pd.Series(few[values.codes], dtype=object).infer_objects()
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def read_scores(lines: Iterable[ScoreLine], images: Sequence[str]) -> Scores:
+    """The scores of the images with these ids, in their order."""
+    places = {key: place for place, key in enumerate(images)}
+    found: defaultdict[tuple[str, str], _Weights] = defaultdict(_Weights)
+    for line in lines:
+        own, created = found[line.metric, line.metric_id], line.created
+        own.last = max(own.last, created)
+        place = places.get(line.id)
+        if place is None:
+            continue
+        own.first, own.tie = min(own.first, created), line.tie
+        for name, figure in line.values.items():
+            own.places[name].append(place)
+            own.figures[name].append(math.nan if figure is None else figure)
+    newest = {key[0]: key for key in sorted(found, key=lambda key: found[key].last)}
+    shown = sorted((found[key].first, *key) for key in newest.values() if found[key].figures)
+    values: dict[str, NDArray[np.float64]] = {}
+    for _, metric, by in shown:
+        for name, figures in found[metric, by].figures.items():
+            column = values.setdefault(name, np.full(len(images), np.nan))
+            column[np.asarray(found[metric, by].places[name])] = figures
+    about = [{"metric": metric, "metric_id": by, "tie": found[metric, by].tie} for _, metric, by in shown]
+    return Scores(
+        pd.DataFrame(values, index=range(len(images))),
+        pd.DataFrame(about, columns=["metric", "metric_id", "tie"]).astype({"tie": float}),
+    )

@@ -9,8 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from noisekit.errors import BadValue
+from noisekit.experiment.schema import check_depth
+
 #: Raised whenever older stores would be read wrongly.
 SCHEMA = 1
+#: Bytes beyond which a file is no manifest.
+LARGEST = 2**20
 
 _LIBRARIES = ("noisekit", "torch", "diffusers", "transformers", "numpy", "pillow")
 
@@ -25,6 +32,22 @@ def new_manifest(convention: str) -> dict[str, Any]:
         "versions": _versions(),
         "hardware": hardware(),
     }
+
+
+def read_manifest(file: Path) -> dict[str, Any]:
+    """What a manifest says, of any schema; raises `BadValue` where it does not read as one."""
+    try:
+        if not file.is_file():
+            raise ValueError("it is no file")
+        if file.stat().st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST // 2**20} MiB")
+        manifest = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        if "schema" not in manifest:
+            raise ValueError("it names no schema")
+        check_depth(manifest)
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadValue(f"{str(file)!r} does not read as the manifest of a run ({error})") from None
+    return manifest
 
 
 def _versions() -> dict[str, str]:

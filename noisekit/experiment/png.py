@@ -44,5 +44,5 @@ def read_parameters(path: Path) -> dict[str, str]:
     try:
         with Image.open(path) as file:
             return dict(getattr(file, "text", {}))
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise BadValue(f"image {str(path)!r} cannot be read: {error}") from None

@@ -61,6 +61,17 @@ class Run:
         self._rows = _told_apart(_last(rows, ["id"]))
         self._scores = store.scores(self._rows["id"].tolist())
         self._metrics = {row["metric_id"]: MetricInfo.read(row) for row in store.lines("metrics")}
+        self._check_scores()
+
+    def _check_scores(self) -> None:
+        """Raise `BadValue` where scores have no column, or one of another meaning."""
+        figures = set(self._scores.values)
+        lacking = [name for name, info in self.metric_info.items() if info.raw not in figures]
+        for name in (*lacking, *figures.intersection((*ABOUT, *SPENT, *FOUND))):
+            raise BadValue(
+                f"store {str(self.folder)!r} has scores {name!r} without a column of their own; take these lines out "
+                "of its folder scores to go on"
+            )
 
     def __len__(self) -> int:
         """The number of images."""
@@ -79,8 +90,11 @@ class Run:
     @cached_property
     def metric_info(self) -> Mapping[str, MetricInfo]:
         """What each metric is: definition, weights, backbone, range, direction and tie, in the order of `metrics`."""
-        scored = _records(self._scores.metrics)
-        return {row["metric"]: self._metrics.get(row["metric_id"]) or _unrecorded(row) for row in scored}
+        found = {}
+        for row in _records(self._scores.metrics):
+            info = self._metrics.get(row["metric_id"])
+            found[row["metric"]] = info if info and info.name == row["metric"] else _unrecorded(row)
+        return found
 
     @property
     def metric_ids(self) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import pandas as pd
+from msgspec import Struct, structs
 from tqdm.auto import tqdm
 
 from noisekit.evaluation import Evaluator
@@ -119,6 +120,20 @@ def _frame(pairs: Sequence[Pair], results: Mapping[str, Mapping[int, Row]]) -> p
     return frame if frame[CUT].any() else frame.drop(columns=CUT)
 
 
+class Kept(Struct, frozen=True, kw_only=True):
+    """The score of an image file by a metric, as `Memory` keeps it."""
+
+    image: str
+    prompt: str
+    bytes: int
+    modified: int
+    place: int
+    metric: str
+    values: dict[str, float | None]
+    cut: int
+    created: float
+
+
 class Memory:
     """Scores of images in a file of lines, known again by image, prompt and metric; without a file, nothing is kept."""
 
@@ -138,16 +153,17 @@ class Memory:
         """The rows of a metric that an earlier call has kept, by the place of their image."""
         if self.file is None or not self.file.is_file():
             return {}
-        rows = {_key(row): row for row in read_lines(self.file) if row["metric"] == metric}
+        rows = {
+            _key(row): row
+            for row in map(structs.asdict, read_lines(self.file, Kept))
+            if row["metric"] == metric
+        }
         return {i: rows[key] for i, place in enumerate(self._places) if (key := _key(place)) in rows}
 
     def keep(self, rows: Sequence[Row]) -> None:
         if self.file is None or not rows:
             return
         if self._lines is None:
-            if self.file.is_file():  # a call that was killed may have left half a line
-                whole = self.file.read_bytes().rpartition(b"\n")
-                self.file.write_bytes(b"".join(whole[:2]))
             self._lines = LineFile(self.file)
         now = {"created": round(time.time(), 6)}
         self._lines.append([plain(self._places[row["place"]] | row | now) for row in rows])

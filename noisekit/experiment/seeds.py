@@ -10,11 +10,13 @@ The noise of a seed is the same for all prompts, so that a seed's mean is over p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,6 +26,8 @@ from noisekit.errors import BadValue
 from noisekit.evaluation import Evaluator
 from noisekit.evaluation.reliability import split_half
 from noisekit.evaluation.statistics import Array
+from noisekit.experiment.files import LineFile, read_lines
+from noisekit.experiment.store import plain
 from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models import Model
 from noisekit.noise import NoiseSource, published_noise
@@ -61,7 +65,7 @@ def rank_seeds(
     missing = [(prompt, seed) for prompt, seed in wanted if (prompt.id, seed) not in scores]
     size = batch or model.card.batch
     with (
-        open(path / "scores.jsonl", "a", encoding="utf-8") as file,
+        closing(LineFile(path / "scores.jsonl")) as file,
         tqdm(
             total=len(wanted), initial=len(wanted) - len(missing), desc="seeds", disable=not progress
         ) as bar,
@@ -71,8 +75,9 @@ def rank_seeds(
             texts = [prompt.text for prompt, _ in part]
             values = evaluator.scores(_images(model, part), texts)[metric.info.raw]
             found = dict(zip([(prompt.id, seed) for prompt, seed in part], values, strict=True))
-            file.write("".join(_line(*cell, score) for cell, score in found.items()))
-            file.flush()
+            file.append(
+                [plain({"prompt": key, "seed": seed, "score": score}) for (key, seed), score in found.items()]
+            )
             scores |= found
             bar.update(len(part))
     table = np.array([[scores[prompt.id, seed] for seed in range(pool)] for prompt in prompts], dtype=float)
@@ -118,7 +123,7 @@ def _prepared(folder: Path, about: Mapping[str, str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if not file.exists() and not any(folder.iterdir()):
             file.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        there = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else None
     except (OSError, ValueError) as error:
         raise BadValue(f"folder {str(folder)!r} cannot keep a ranking ({error})") from None
     if there is None:
@@ -131,25 +136,16 @@ def _prepared(folder: Path, about: Mapping[str, str]) -> Path:
     return folder
 
 
-def _line(prompt: str, seed: int, score: float) -> str:
-    return json.dumps({"prompt": prompt, "seed": seed, "score": score}) + "\n"
+class _Score(msgspec.Struct, frozen=True):
+    """The score of an image: None where the metric says nothing of it."""
+
+    prompt: str
+    seed: int
+    score: float | None
 
 
 def _scores(folder: Path) -> dict[Cell, float]:
-    """The scores that are there. A line that was cut off when its writer died is ended, and passed over."""
+    """The scores that are there, without a line that was cut off when its writer died."""
     file = folder / "scores.jsonl"
-    if not file.exists():
-        return {}
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if text and not text.endswith("\n"):
-        file.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    return dict(_read(text.split("\n")[:-1], file))
-
-
-def _read(lines: Sequence[str], file: Path) -> Iterator[tuple[Cell, float]]:
-    for number, line in enumerate(lines, 1):
-        try:
-            row: dict[str, Any] = json.loads(line)
-            yield (row["prompt"], row["seed"]), float(row["score"])
-        except (ValueError, KeyError, TypeError):
-            raise BadValue(f"line {number} of {str(file)!r} is damaged; take it out to go on") from None
+    lines = read_lines(file, _Score) if file.exists() else ()
+    return {(line.prompt, line.seed): math.nan if line.score is None else line.score for line in lines}

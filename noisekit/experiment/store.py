@@ -19,16 +19,18 @@ of the files is the run. A last line that was cut off when a writer died is pass
 
 from __future__ import annotations
 
-import json
 import math
+import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import pandas as pd
+from msgspec.structs import asdict
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -36,15 +38,12 @@ from noisekit.errors import BadValue, Unwritable
 from noisekit.experiment import columns
 from noisekit.experiment.columns import Form, Scores
 from noisekit.experiment.files import LineFile, Row, read_lines
-from noisekit.experiment.manifest import SCHEMA, new_manifest
+from noisekit.experiment.manifest import SCHEMA, new_manifest, read_manifest
 from noisekit.experiment.png import read_image, write_png
+from noisekit.experiment.schema import LINES, Kind
 from noisekit.files import write_json, write_whole
 from noisekit.noise import Convention
-
-#: Stores begun by earlier versions lack some of these folders, and read as empty there.
-Kind = Literal[
-    "rows", "noises", "scores", "metrics", "diversity", "traces", "failures", "settings", "calibrations"
-]
+from noisekit.paths import path_within
 
 MANIFEST = "manifest.json"
 
@@ -62,13 +61,10 @@ class Store:
         """Raise `BadValue` where there is no store, or one of another schema."""
         path = Path(folder)
         file = path / MANIFEST
-        try:
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-            schema = manifest["schema"]
-        except FileNotFoundError:
-            raise BadValue(f"{str(path)!r} is no run: it holds no {MANIFEST}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadValue(f"{str(file)!r} does not read as the manifest of a run ({error})") from None
+        if not file.exists():
+            raise BadValue(f"{str(path)!r} is no run: it holds no {MANIFEST}")
+        manifest = read_manifest(file)
+        schema = manifest["schema"]
         if schema != SCHEMA:
             raise BadValue(
                 f"store {str(path)!r} has schema {schema!r}, and this version of noisekit reads schema {SCHEMA}; use "
@@ -135,20 +131,21 @@ class Store:
             self._files[kind].append(stamped)
 
     def lines(self, kind: Kind) -> list[Row]:
-        """All rows of all writers in the order of writing."""
-        rows = [row for file in self._files_of(kind) for row in read_lines(file)]
-        return sorted(rows, key=lambda row: row["created"])
+        """All rows of all writers in the order of writing; raises `BadValue` where a line is damaged."""
+        return sorted(map(asdict, self._lines(kind)), key=lambda row: row["created"])
 
     def columns(self, kind: Kind, forms: Mapping[str, Form]) -> pd.DataFrame:
         """These fields of all rows of all writers in the order of writing, fast; see `experiment.columns`."""
-        return columns.read(self._files_of(kind), forms)
+        return columns.read(self._lines(kind), forms)
 
     def scores(self, images: Sequence[str]) -> Scores:
         """The newest scores of images, by their ids."""
-        return columns.read_scores(self._files_of("scores"), images)
+        return columns.read_scores(self._lines("scores"), images)
 
-    def _files_of(self, kind: Kind) -> list[Path]:
-        return sorted((self.folder / kind).glob("*.jsonl"))
+    def _lines(self, kind: Kind) -> Iterator[Any]:
+        """The lines of all writers, one writer after the other, as the schema has them."""
+        for file in sorted((self.folder / kind).glob("*.jsonl")):
+            yield from read_lines(file, LINES[kind])
 
     def save_image(self, generation: str, image: Tensor, parameters: Mapping[str, Any]) -> str:
         """Write an image (3, H, W) and return its path relative to the store."""
@@ -158,12 +155,12 @@ class Store:
         return name
 
     def has(self, image: str) -> bool:
-        """Whether the file of an image is there."""
-        return (self.folder / image).is_file()
+        """Whether the file of an image is there, within the store."""
+        return ".." not in image and not os.path.isabs(image) and os.path.isfile(self.folder / image)
 
     def image(self, name: str) -> Tensor:
-        """The image (3, H, W) in [0, 1] as it was stored, in steps of 1/255."""
-        return read_image(self.folder / name)
+        """The image (3, H, W) in [0, 1] as it was stored, in steps of 1/255; never a file outside the store."""
+        return read_image(path_within(self.folder, name))
 
     def save_noise(self, generation: str, noise: Tensor) -> None:
         """Write the noise (C, h, w) of an image, 4 bytes a value."""
@@ -172,8 +169,13 @@ class Store:
 
     def noise(self, generation: str) -> Tensor:
         """The noise (C, h, w) that was kept of an image; raises `BadValue` where there is none."""
+        file = path_within(self.folder, f"noises/{generation}.safetensors")
         try:
-            return load(self._noise_file(generation).read_bytes())["noise"]
+            return load(file.read_bytes())["noise"]
+        except (SafetensorError, KeyError, IsADirectoryError):
+            raise BadValue(
+                f"{str(file)!r} does not read as the noise of an image; take it out of the store"
+            ) from None
         except FileNotFoundError:
             raise BadValue(
                 f"store {str(self.folder)!r} keeps no noise of image {generation!r}; noises are kept of images that "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from noisekit.experiment.identity import digest
 from noisekit.experiment.job import Job
 from noisekit.experiment.png import read_parameters
 from noisekit.experiment.store import Row, Store, plain
+from noisekit.paths import path_within
 
 #: Stands for a value that one of two settings does not have.
 ABSENT = "(none)"
@@ -98,20 +100,22 @@ def _settings(store: Store) -> Iterator[Row]:
         if setting in written:
             yield written[setting] | {"whole": True}
         else:
-            about = read_parameters(store.folder / row["image"])
-            fields = {
-                "model": json.loads(about["identity"]),
-                "method": row["method"].partition(" @ ")[0],
-                "budget": json.loads(about["budget"]),
-                "noise": about["noise"],
-            }
-            yield {
-                "setting": setting,
-                "model": row["model"],
-                "method": row["method"],
-                "fields": fields,
-                "whole": False,
-            }
+            names = {name: row[name] for name in ("setting", "model", "method")}
+            with suppress(
+                BadValue, KeyError, ValueError, RecursionError
+            ):  # an image that is no longer as it was made
+                yield {**names, "fields": _carried(store, row), "whole": False}
+
+
+def _carried(store: Store, row: Row) -> Row:
+    """What the image of a row carries of its setting's values."""
+    about = read_parameters(path_within(store.folder, row["image"]))
+    return {
+        "model": json.loads(about["identity"]),
+        "method": row["method"].partition(" @ ")[0],
+        "budget": json.loads(about["budget"]),
+        "noise": about["noise"],
+    }
 
 
 def _shown(value: Any) -> str:

@@ -21,7 +21,7 @@ from noisekit.methods.loop import Observer
 from noisekit.methods.parameters import check_values, printed_values, resolved_values
 from noisekit.models.base import Marker, Model
 from noisekit.models.cards import Card
-from noisekit.noise import Convention, NoiseSource
+from noisekit.noise import LARGEST_SEED, Convention, NoiseSource
 from noisekit.types import LONGEST_PROMPT, Budget, Candidate, Cost, NoiseResult
 
 
@@ -183,10 +183,10 @@ def checked_prompts(prompts: str | Sequence[str]) -> list[str]:
 
 
 def checked_seeds(seeds: Sequence[Any]) -> list[int]:
-    """Seeds as a list; raise on none and on what is not a whole number of 0 or more."""
+    """Seeds as a list; raise on none and on what is not a whole number from 0 to `LARGEST_SEED`."""
     for seed in seeds:
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise BadValue(f"seed {seed!r} is not a whole number of 0 or more")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+            raise BadValue(f"seed {registry.printed(seed)} is not a whole number of 0 or more, below 2^63")
     if not seeds:
         raise BadValue("no seeds were given; give at least one")
     return list(seeds)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from noisekit.errors import BadValue
 from noisekit.evaluation.metric import families
+from noisekit.files import write_whole
 from noisekit.report.categories import categories
 from noisekit.report.claims import claims, strengths
 from noisekit.report.correlation import correlation_table
@@ -68,7 +69,7 @@ def _page(template: str, content: Mapping[str, Any]) -> str:
 def _write(text: str, path: str | Path) -> Path:
     target = Path(path)
     try:
-        target.write_text(text, encoding="utf-8")
+        write_whole(target, text.encode(errors="backslashreplace"))
     except OSError as error:
         reason = error.strerror or error
         raise BadValue(f"report {str(target)!r} cannot be written ({reason}); give another path") from error

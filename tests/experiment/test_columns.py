@@ -14,25 +14,35 @@ import pytest
 from noisekit.cli import main
 from noisekit.errors import BadValue, Unwritable
 from noisekit.experiment import compare, load_run
-from noisekit.experiment.columns import Form, read, read_scores
+from noisekit.experiment.columns import Form, read_scores
 from noisekit.experiment.store import Store
+from noisekit.noise import LARGEST_SEED
+from tests.experiment.lines import image, score
 from tests.experiment.toys import SELECTION, CountingModel
 
-FORMS: dict[str, Form] = {"id": "key", "prompt": "text", "seed": "json", "names": "json", "score": "number"}
+FORMS: dict[str, Form] = {
+    "id": "key",
+    "prompt": "text",
+    "kind": "text",
+    "seed": "json",
+    "optimised": "json",
+    "score": "number",
+}
 
 
 def some_rows(start: int) -> list[dict[str, Any]]:
     """Rows of every kind: texts that need escapes, missing and null values, lists, large numbers, and further fields."""
     texts = ["a red circle", 'ein "grüner" Kreis\n\\', "", "🟥 'x' <b>"]
     return [
-        {
-            "id": f"{i}",
-            "prompt": texts[i % 4],
-            "seed": 2**70 if i == 3 else i % 3,
-            "score": i / 7,
-            "names": ["a", "ü"],
-        }
-        | ({} if i % 5 else {"prompt": None, "score": None, "names": None, "metadata": {"x": [1, {"y": 2}]}})
+        image(
+            f"{i}",
+            prompt=texts[i % 4],
+            kind=texts[i % 4],
+            seed=LARGEST_SEED if i == 3 else i % 3,
+            score=i / 7,
+            optimised=["a", "ü"],
+        )
+        | ({} if i % 5 else {"kind": None, "score": None, "optimised": [], "metadata": {"x": [1, {"y": 2}]}})
         for i in range(start, start + 20)
     ]
 
@@ -40,7 +50,7 @@ def some_rows(start: int) -> list[dict[str, Any]]:
 def as_read(lines: list[dict[str, Any]]) -> pd.DataFrame:
     """What `read` should make of lines, by the book."""
     columns = {name: [line.get(name) for line in lines] for name in FORMS}
-    columns["names"] = [names and tuple(names) for names in columns["names"]]
+    columns["optimised"] = [tuple(names) for names in columns["optimised"]]
     return pd.DataFrame(
         {name: pd.Series(values, dtype=object).infer_objects() for name, values in columns.items()}
     )
@@ -55,58 +65,24 @@ def test_columns_are_what_the_lines_are(tmp_path: Path) -> None:
         table, lines = one.columns("rows", FORMS), one.lines("rows")
     assert len(table) == 100
     pd.testing.assert_frame_equal(table, as_read(lines))
-    assert table["seed"][3] == 2**70
+    assert table["seed"][3] == LARGEST_SEED
     prompts = table["prompt"].to_numpy()
     assert prompts[1] is prompts[21]  # kept once
     nothing = Store.prepare(tmp_path / "new", "per_prompt").columns("rows", FORMS)
     assert list(nothing) == list(FORMS) and nothing.empty
 
 
-def test_a_cut_line_is_passed_over_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    with Store.prepare(tmp_path, "per_prompt") as store:
-        store.append("rows", [{"id": "a", "score": 1.5}, {"id": "ü", "score": 2.5}])
-    (file,) = (tmp_path / "rows").iterdir()
-    whole = file.read_bytes()
-    for cut in range(whole.index(b"\n") + 1, len(whole)):
-        file.write_bytes(whole[:cut])
-        table = read([file], {"id": "key"})
-        assert table["id"].tolist() == (["a", "ü"] if cut == len(whole) - 1 else ["a"])
-    other = file.with_name("other.jsonl")
-    for damaged in (
-        whole[20:],
-        whole.replace(b"2.5,", b"2.5"),
-        b"\0\0\0\n" + whole,
-        whole + b"[1]\n",
-        b"{}\n" + whole,
-    ):
-        other.write_bytes(damaged)
-        number = next(
-            i for i, line in enumerate(damaged.split(b"\n"), 1) if b'"created"' not in line or not _json(line)
-        )
-        for reading in (lambda: read([file, other], {"id": "key"}), lambda: store.lines("rows")):
-            with pytest.raises(BadValue, match=rf"line {number} of .*other.jsonl' is damaged"):
-                reading()
-
-
-def _json(line: bytes) -> bool:
-    try:
-        return bool(json.loads(line))
-    except ValueError:
-        return False
-
-
 def test_of_every_metric_the_newest_weights_count(tmp_path: Path) -> None:
-    def line(image: str, metric: str, weights: str, **values: float | None) -> dict[str, Any]:
-        return {"id": image, "metric": metric, "metric_id": weights, "values": values}
-
     with Store.prepare(tmp_path, "per_prompt") as store:
         assert store.scores(["a"]).values.shape == (1, 0)
         store.append(
-            "scores", [line("a", "truth", "t", truth=1, truth_shape=None), line("b", "hps", "old", hps=1)]
+            "scores", [score("a", "truth", "t", truth=1, truth_shape=None), score("b", "hps", "old", hps=1)]
         )
-        store.append("scores", [line("a", "hps", "old", hps=2), line("gone", "aesthetic", "x", aesthetic=5)])
-        store.append("scores", [line("c", "truth", "t", truth=0, truth_count=1)])
-        store.append("scores", [line("b", "hps", "new", hps=3)])
+        store.append(
+            "scores", [score("a", "hps", "old", hps=2), score("gone", "aesthetic", "x", aesthetic=5)]
+        )
+        store.append("scores", [score("c", "truth", "t", truth=0, truth_count=1)])
+        store.append("scores", [score("b", "hps", "new", hps=3)])
         scores = store.scores(["c", "b", "a"])
         assert scores.metrics["metric"].tolist() == ["truth", "hps"]
         assert scores.metrics["metric_id"].tolist() == ["t", "new"]

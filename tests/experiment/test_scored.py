@@ -220,7 +220,7 @@ def test_a_run_records_the_prompts_that_were_cut(tmp_path: Path) -> None:
     metrics = ["image_reward", "color_red"]
     compare(["tiny"], ["standard"], ["a red circle", LONG], metrics=metrics, store=tmp_path / "run")
     rows = Store.read(tmp_path / "run").lines("scores")
-    cut = [(row["metric"], row["cut"]) for row in rows if "cut" in row]
+    cut = [(row["metric"], row["cut"]) for row in rows if row["cut"]]
     assert len(rows) == 4 and cut == [("image_reward", rewards.load_reward("image_reward").cut([LONG])[0])]
 
 

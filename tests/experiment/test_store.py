@@ -15,14 +15,15 @@ from noisekit.errors import BadValue
 from noisekit.experiment.manifest import SCHEMA
 from noisekit.experiment.png import read_image, write_png
 from noisekit.experiment.store import Store
+from tests.experiment.lines import image
 
 
 def test_rows_of_several_writers_are_read_in_the_order_of_writing(tmp_path: Path) -> None:
     with Store.prepare(tmp_path, "per_prompt") as one, Store.prepare(tmp_path, "per_prompt") as two:
-        one.append("rows", [{"id": "a"}])
-        two.append("rows", [{"id": "b"}, {"id": "c"}])
+        one.append("rows", [image("a")])
+        two.append("rows", [image("b"), image("c")])
         one.append("rows", [])
-        one.append("rows", [{"id": "d", "prompt": "ein grüner Kreis\n<b>"}])
+        one.append("rows", [image("d", prompt="ein grüner Kreis\n<b>")])
         rows = one.lines("rows")  # before any file is closed
     assert {row["id"] for row in rows} == set("abcd")
     assert [row["id"] for row in rows].index("a") == 0
@@ -33,7 +34,7 @@ def test_rows_of_several_writers_are_read_in_the_order_of_writing(tmp_path: Path
 
 def test_a_line_that_was_cut_off_is_passed_over_and_a_damaged_one_is_not(tmp_path: Path) -> None:
     with Store.prepare(tmp_path, "per_prompt") as store:
-        store.append("rows", [{"id": "a"}, {"id": "ü"}])
+        store.append("rows", [image("a"), image("ü")])
     (file,) = (tmp_path / "rows").iterdir()
     whole = file.read_bytes()
     for cut in range(whole.index(b"\n") + 1, len(whole)):
@@ -98,13 +99,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch:
 
 
 def test_an_image_survives_with_its_parameters(tmp_path: Path) -> None:
-    image = torch.arange(3 * 8 * 8).view(3, 8, 8) / 191
+    drawn = torch.arange(3 * 8 * 8).view(3, 8, 8) / 191
     prompt = "<script>alert('ü')</script>\n…"
-    write_png(tmp_path / "i.png", image, {"prompt": prompt, "seed": 3, "budget": {"calls": None}})
+    write_png(tmp_path / "i.png", drawn, {"prompt": prompt, "seed": 3, "budget": {"calls": None}})
     with Image.open(tmp_path / "i.png") as file:
         assert file.text == {"prompt": prompt, "seed": "3", "budget": '{"calls": null}'}  # type: ignore[attr-defined]
     back = read_image(tmp_path / "i.png")
-    assert (back - image).abs().max() <= 0.5 / 255 + 1e-6
+    assert (back - drawn).abs().max() <= 0.5 / 255 + 1e-6
     write_png(tmp_path / "again.png", back, {})
     assert (read_image(tmp_path / "again.png") == back).all()
 

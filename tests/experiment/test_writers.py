@@ -18,6 +18,7 @@ from noisekit.errors import BadValue, Unwritable
 from noisekit.experiment import compare, load_run
 from noisekit.experiment.store import Store
 from noisekit.methods import load_method
+from tests.experiment.lines import image
 from tests.experiment.toys import COSINE, PROMPTS, SELECTION, CountingModel
 
 
@@ -42,7 +43,7 @@ def together(*jobs: Callable[[], None]) -> list[int]:
 def write(folder: Path, writer: str, appends: int = 40) -> None:
     with Store.prepare(folder, "per_prompt") as store:
         for number in range(appends):
-            store.append("rows", [{"id": f"{writer}-{number}-{i}", "text": "ü" * 1000} for i in range(5)])
+            store.append("rows", [image(f"{writer}-{number}-{i}", kind="ü" * 1000) for i in range(5)])
 
 
 def test_many_processes_begin_and_fill_one_store(tmp_path: Path) -> None:
@@ -62,10 +63,10 @@ def test_many_processes_begin_and_fill_one_store(tmp_path: Path) -> None:
 def test_a_writer_that_dies_within_a_line_harms_nobody(tmp_path: Path) -> None:
     def dies() -> None:
         store = Store.prepare(tmp_path, "per_prompt")
-        store.append("rows", [{"id": "dies-0"}])
+        store.append("rows", [image("dies-0")])
         (file,) = (tmp_path / "rows").glob(f"{store._writer}*")
         with file.open("ab") as half:
-            half.write('{"id": "dies-1", "text": "ü'.encode()[:-1])
+            half.write('{"id": "dies-1", "kind": "ü'.encode()[:-1])
         os.kill(os.getpid(), signal.SIGKILL)
 
     assert together(dies, lambda: write(tmp_path, "lives", 10)) == [-signal.SIGKILL, 0]
@@ -93,28 +94,28 @@ def room(size: int) -> Iterator[None]:
 
 def test_an_append_that_finds_no_room_leaves_whole_lines(tmp_path: Path) -> None:
     with Store.prepare(tmp_path, "per_prompt") as store:
-        store.append("rows", [{"id": "first", "text": "x" * 100}])
+        store.append("rows", [image("first", kind="x" * 100)])
         (file,) = (tmp_path / "rows").iterdir()
         before = file.read_bytes()
         with (
-            room(1000),
+            room(2000),
             pytest.raises(Unwritable, match=r"cannot be written: File too large; what it holds is kept"),
         ):
-            store.append("rows", [{"id": f"lost {i}", "text": "x" * 100} for i in range(20)])
+            store.append("rows", [image(f"lost {i}", kind="x" * 100) for i in range(20)])
         assert file.read_bytes() == before
-        store.append("rows", [{"id": "second"}])
+        store.append("rows", [image("second")])
     assert [row["id"] for row in Store.read(tmp_path).lines("rows")] == ["first", "second"]
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     store = Store.prepare(tmp_path, "per_prompt")
     (tmp_path / "scores" / f"{store._writer}.jsonl").symlink_to("/dev/full")
-    store.append("rows", [{"id": "a"}])
+    store.append("rows", [image("a")])
     with pytest.raises(
         Unwritable, match="No space left on device; what it holds is kept, and the same command goes on"
     ):
-        store.append("scores", [{"id": "a"}])
-    store.append("rows", [{"id": "b"}])
+        store.append("scores", [image("a")])
+    store.append("rows", [image("b")])
     assert [row["id"] for row in Store.read(tmp_path).lines("rows")] == ["a", "b"]
 
 
@@ -157,7 +158,7 @@ def test_a_run_that_finds_no_room_goes_on_later(tmp_path: Path) -> None:
 
 def test_a_store_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store.prepare(tmp_path, "per_prompt") as store:
-        store.append("rows", [{"id": "a"}])
+        store.append("rows", [image("a")])
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
     for name in (
         "write_bytes",

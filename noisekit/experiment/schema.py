@@ -1,0 +1,212 @@
+"""What the lines of a store hold, field by field; every reader takes the same lines, and refuses the same.
+
+A line is strict JSON in UTF-8: no NaN, no infinity, no byte order mark, no half of a surrogate pair. A field that is missing
+or of another type damages it. Further fields may stand in a line and are passed over, and what an older version did not
+write yet has a default here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from noisekit.evaluation.noise_statistics import sizes
+from noisekit.noise import LARGEST_SEED
+
+#: Stores begun by earlier versions lack some of these folders, and read as empty there.
+Kind = Literal[
+    "rows", "noises", "scores", "metrics", "diversity", "traces", "failures", "settings", "calibrations"
+]
+
+Seed = Annotated[int, Meta(ge=0, le=LARGEST_SEED)]
+#: A side of a latent; larger ones are no noise of any model.
+Side = Annotated[int, Meta(ge=1, le=4096)]
+#: Mappings of settings within mappings are this deep at most.
+DEEPEST = 32
+
+
+class Line(Struct, frozen=True, kw_only=True, gc=False):
+    """created: seconds since 1970 at which the line was written."""
+
+    created: float
+
+
+class ImageLine(Line, frozen=True, kw_only=True, gc=False):
+    """An image that was generated, and what it took."""
+
+    id: str
+    setting: str
+    model_id: str
+    model: str
+    method: str
+    prompt: str
+    seed: Seed
+    prompt_id: str
+    image: str
+    suite: str | None = None
+    kind: str | None = None
+    unseen: bool | None = None
+    categories: dict[str, str] | None = None
+    objective: str = "none"
+    optimised: tuple[str, ...] = ()
+    score: float | None = None
+    calls: float | None = None
+    calls_denoiser: float | None = None
+    calls_denoiser_backward: float | None = None
+    calls_decoder: float | None = None
+    calls_decoder_backward: float | None = None
+    calls_reward: float | None = None
+    calls_reward_backward: float | None = None
+    calls_predictor: float | None = None
+    seconds: float | None = None
+    peak_memory: float | None = None
+    preparation: float | None = None
+    batch: int | None = None
+    stopped: str | None = None
+    noise_norm: float | None = None
+    noise_cosine: float | None = None
+    noise_distance: float | None = None
+    noise_kurtosis: float | None = None
+
+
+class NoiseLine(Line, frozen=True, kw_only=True, gc=False):
+    """Figures of the noise (C, h, w) of an image, as `evaluation.noise_statistics` defines them."""
+
+    id: str
+    shape: tuple[Side, Side, Side]
+    found: tuple[float, ...]
+    initial: tuple[float, ...]
+    cross: tuple[float, ...]
+    similarity: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rings, vectors = sizes(*self.shape)
+        if not len(self.found) == len(self.initial) == len(self.cross) == rings:
+            raise ValueError(f"its sums are not over the {rings} rings of such a noise")
+        if len(self.similarity) != vectors:
+            raise ValueError(f"its similarities are not of the {vectors} singular vectors of such a noise")
+
+
+class ScoreLine(Line, frozen=True, kw_only=True, gc=False):
+    """What a metric says of an image: figures by the columns of the frame, and tokens of the prompt that it left out."""
+
+    id: str
+    score_id: str
+    metric: str
+    metric_id: str
+    values: dict[str, float | None]
+    tie: float | None = None
+    cut: int | None = None
+
+
+class MetricLine(Line, frozen=True, kw_only=True, gc=False):
+    """A metric and its weights, as `evaluation.metric.MetricInfo` defines the fields."""
+
+    metric_id: str
+    name: str
+    version: str
+    weights: str
+    family: str
+    low: float | None
+    high: float | None
+    direction: str
+    tie: float
+    pairwise: bool
+
+
+class DiversityLine(Line, frozen=True, kw_only=True, gc=False):
+    """How far the images of a prompt are apart: one distance a pair of seeds."""
+
+    setting: str
+    prompt_id: str
+    seeds: tuple[Seed, ...]
+    embedding_id: str
+    distances: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        pairs = len(self.seeds) * (len(self.seeds) - 1) // 2
+        if len(self.distances) != pairs:
+            raise ValueError(f"it has {len(self.distances)} distances of {pairs} pairs of seeds")
+
+
+class TraceLine(Line, frozen=True, kw_only=True, gc=False):
+    """A search as it went: step, calls, seconds and further figures at each candidate."""
+
+    id: str
+    points: Annotated[tuple[dict[str, int | float | None], ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        for point in self.points:
+            for name in ("step", "calls", "seconds"):
+                if point.get(name) is None:
+                    raise ValueError(f"a point of it has no {name}")
+
+
+class FailureLine(Line, frozen=True, kw_only=True, gc=False):
+    """An image that could not be made, or not be scored by a metric, and why."""
+
+    id: str
+    metric: str | None
+    setting: str
+    reason: str
+    attempt: int
+    model: str | None = None
+    method: str | None = None
+    suite: str | None = None
+    prompt: str | None = None
+    seed: Seed | None = None
+    where: str = ""
+
+
+class SettingLine(Line, frozen=True, kw_only=True, gc=False):
+    """A setting, and all resolved values that it is the hash of."""
+
+    setting: str
+    model: str
+    method: str
+    fields: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fields.get("method"), str):
+            raise ValueError("its fields name no method")
+        if not isinstance(self.fields.get("model"), dict):
+            raise ValueError("its fields describe no model")
+        check_depth(self.fields)
+
+
+class CalibrationLine(Line, frozen=True, kw_only=True, gc=False):
+    """Seconds of one evaluation of each network of a model on some machine."""
+
+    model: str
+    mode: Literal["latency", "throughput"]
+    batch: Annotated[int, Meta(ge=1)]
+    hardware: dict[str, Any]
+    seconds: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if not {"encode", "denoiser"} <= self.seconds.keys():
+            raise ValueError("it has no seconds of encode and denoiser")
+
+
+LINES: Mapping[Kind, type[Line]] = {
+    "rows": ImageLine,
+    "noises": NoiseLine,
+    "scores": ScoreLine,
+    "metrics": MetricLine,
+    "diversity": DiversityLine,
+    "traces": TraceLine,
+    "failures": FailureLine,
+    "settings": SettingLine,
+    "calibrations": CalibrationLine,
+}
+
+
+def check_depth(value: Any, deepest: int = DEEPEST) -> None:
+    """Raise `ValueError` where mappings and lists lie too deep in each other to be shown."""
+    if isinstance(value, dict | list):
+        if not deepest:
+            raise ValueError(f"its values lie more than {DEEPEST} deep in each other")
+        for inner in value.values() if isinstance(value, dict) else value:
+            check_depth(inner, deepest - 1)
