@@ -14,7 +14,7 @@ NEEDS := setup.cfg pyproject.toml constraints.txt
 # denoiser calls an image, as nine standard images do.
 COMPARE := $(BIN)/noisekit compare --prompts tiny --limit 10 --seeds 2 --store runs/demo
 
-.PHONY: help demo test lint oracle clean
+.PHONY: help demo test lint docs oracle clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -32,11 +32,15 @@ lint: .venv/installed-test  ## ruff and mypy, as the tests run them
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+docs: .venv/installed-docs  ## build the site into site/, strictly and without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "site/index.html opens in a browser; with the search: $(BIN)/python -m http.server --directory site"
+
 oracle: .venv-oracle/installed  ## score tests/oracle with the official packages anew, in an environment of their own
 	OMP_NUM_THREADS=1 .venv-oracle/bin/python tests/oracle/write.py
 
 clean:  ## remove the environment and all caches; runs are kept
-	rm -rf .venv .venv-oracle .pytest_cache .mypy_cache .ruff_cache .hypothesis noisekit.egg-info dist
+	rm -rf .venv .venv-oracle .pytest_cache .mypy_cache .ruff_cache .hypothesis noisekit.egg-info dist site
 	find noisekit tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: $(NEEDS)
@@ -44,6 +48,10 @@ clean:  ## remove the environment and all caches; runs are kept
 
 .venv/installed-test: $(NEEDS)
 	$(call install,.[test])
+	@touch .venv/installed .venv/installed-docs
+
+.venv/installed-docs: $(NEEDS)
+	$(call install,.[docs])
 	@touch .venv/installed
 
 # A .venv that was begun or made otherwise is completed, never rebuilt.

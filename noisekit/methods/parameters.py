@@ -33,7 +33,8 @@ def parameter(
         doc: its meaning, with the symbol of the equation at the head of the module.
         default: its value where neither a user nor a card nor a paper gives one.
         paper: the published value, which goes before the default and is always printed.
-        at_least, at_most: an inclusive range for numbers.
+        at_least: the smallest number that it may be.
+        at_most: the largest.
     """
     metadata = {"doc": doc, "default": default, "at_least": at_least, "at_most": at_most}
     if paper is not _NO_VALUE:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.base import NoiseMethod
-from noisekit.methods.parameters import paper_values
+from noisekit.methods.parameters import settings
 from noisekit.models.base import Model
 from noisekit.models.cards import Card
 from noisekit.noise import NoiseSource
@@ -51,18 +51,20 @@ class Rewarded(NoiseMethod, ABC):
             parse_weights(self.rewards)
 
     @property
-    def _papers(self) -> str:
-        return str(paper_values(type(self))["rewards"])
+    def _unsaid(self) -> str:
+        """The rewards where nobody gives any: the paper's, else the default."""
+        facts = settings(type(self))["rewards"].metadata
+        return str(facts.get("paper", facts["default"]))
 
     @property
     def climbed(self) -> dict[str, float]:
         """The rewards of its own sum, λ_k by name."""
-        return parse_weights(self.rewards or self._papers)
+        return parse_weights(self.rewards or self._unsaid)
 
     def usual(self, card: Card) -> Mapping[str, Any]:
         """The weights that go with the model, and with tiny ones the rewards that have them."""
         weights = self.weights or usual_weights([card])
-        return {"weights": weights} | ({"rewards": with_tiny(self._papers)} if weights == "tiny" else {})
+        return {"weights": weights} | ({"rewards": with_tiny(self._unsaid)} if weights == "tiny" else {})
 
     def with_weights(self, weights: str) -> Self:
         return self if self.weights is not None else replace(self, weights=weights)
