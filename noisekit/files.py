@@ -56,14 +56,26 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes the place `path` at the end; raises `OSError` where that is taken by then."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A new folder to fill, which takes the place `path` at the end.
+
+    Raises `Unwritable` where it cannot be written, or another writer has put one there by then; nothing of it is left.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    part.mkdir()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir()
         with _system_errors():
             yield part
         part.rename(path)
+    except NoisekitError:
+        raise
+    except OSError as error:
+        if os.path.lexists(path):
+            raise Unwritable(f"{str(path)!r} is there already; give a folder that is not") from None
+        raise Unwritable(
+            f"folder {str(path)!r} cannot be written: {error.strerror or error}; nothing of it is left: mend that, and give "
+            "the same command again"
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -107,7 +119,8 @@ def only_writer(folder: Path, patience: float = 0.0) -> Iterator[None]:
     try:
         with FileLock(folder / LOCK, timeout=patience):
             for part in folder.glob(".*.part"):
-                part.unlink()
+                if part.is_file():
+                    part.unlink()
             yield
     except Timeout:
         raise Unwritable(

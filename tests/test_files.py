@@ -131,7 +131,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         fill("one", fail=True)
     assert not target.exists()
     fill("one")
-    with pytest.raises(OSError, match="not empty"):  # the second of two writers
+    with pytest.raises(Unwritable, match="is there already"):  # the second of two writers
         fill("two")
     assert [file.name for file in target.iterdir()] == ["one"]
 

@@ -124,7 +124,7 @@ def train(
     )
     pairs = Collection.read(folder)
     quiet()
-    settings = {"steps": pairs.about["steps"], "guidance": pairs.about["sampling_guidance"]}
+    settings = {"steps": pairs.said("steps"), "guidance": pairs.said("sampling_guidance")}
     loaded = load_model(model, **settings)
     try:
         card = run(pairs, loaded, out, training=training, progress=sys.stderr.isatty())
@@ -152,12 +152,14 @@ def convert(
     Example:
       noisekit npnet convert sdxl.pth build/sdxl-npnet
     """
+    from noisekit.files import whole_folder
     from noisekit.npnet.published import load_published
 
     if out.exists():
         raise BadValue(f"{str(out)!r} is there already; give a folder that is not")
     network = load_published(source)
-    network.save_pretrained(out)
+    with whole_folder(out) as part:
+        network.save_pretrained(part)
     config, count = network.config, sum(tensor.numel() for tensor in network.parameters())
     assert network.alpha is not None
     assert network.beta is not None

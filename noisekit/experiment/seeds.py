@@ -9,7 +9,6 @@ The noise of a seed is the same for all prompts, so that a seed's mean is over p
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from noisekit.evaluation.reliability import split_half
 from noisekit.evaluation.statistics import Array
 from noisekit.experiment.files import LineFile, read_lines
 from noisekit.experiment.store import plain
+from noisekit.files import kept, only_writer, write_json
 from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models import Model
 from noisekit.noise import NoiseSource, published_noise
@@ -50,7 +50,8 @@ def rank_seeds(
     """Score the seeds 0 … pool − 1 on all prompts, write the ranking into `folder`, return it with scores (prompts, seeds).
 
     evaluator: of one metric. batch: images made at once (None: the model card's). What the folder holds is not done again;
-    raises `BadValue` where it holds scores of another model or metric.
+    raises `BadValue` where it holds scores of another model or metric, `Unwritable` on a full disk, or while another process
+    writes to it.
     """
     if len(evaluator.metrics) != 1:
         raise BadValue(f"seeds are ranked by one metric, not by {', '.join(evaluator.metrics)}")
@@ -59,13 +60,30 @@ def rank_seeds(
     (metric,) = evaluator.metrics.values()
     about = {"model_id": fingerprint(model.identity), "metric": metric.info.name}
     about |= {"metric_id": fingerprint(metric.identity)}
-    path = _prepared(Path(folder), about)
-    scores = _scores(path)
+    path = Path(folder)
+    with kept(path), only_writer(path):
+        _prepare(path, about)
+        table = _table(model, prompts, pool, evaluator, path, batch or model.card.batch, progress)
+        if np.isnan(table).any():
+            raise BadValue(
+                f"metric {metric.info.name!r} scores {int(np.isnan(table).sum())} of {table.size} images as nothing; "
+                "choose another metric, or prompts that it can judge"
+            )
+        ranking = _ranking(model, prompts, table, about)
+        ranking.write(path)
+    return ranking, table
+
+
+def _table(
+    model: Model, prompts: PromptSuite, pool: int, evaluator: Evaluator, folder: Path, size: int, progress: bool
+) -> Array:
+    """The scores (prompts, seeds), NaN where the metric cannot judge; what the folder lacks is made, `size` at once."""
+    (metric,) = evaluator.metrics.values()
+    scores = _scores(folder)
     wanted = [(prompt, seed) for seed in range(pool) for prompt in prompts]
     missing = [(prompt, seed) for prompt, seed in wanted if (prompt.id, seed) not in scores]
-    size = batch or model.card.batch
     with (
-        closing(LineFile(path / "scores.jsonl")) as file,
+        closing(LineFile(folder / "scores.jsonl")) as file,
         tqdm(
             total=len(wanted), initial=len(wanted) - len(missing), desc="seeds", disable=not progress
         ) as bar,
@@ -80,15 +98,7 @@ def rank_seeds(
             )
             scores |= found
             bar.update(len(part))
-    table = np.array([[scores[prompt.id, seed] for seed in range(pool)] for prompt in prompts], dtype=float)
-    if np.isnan(table).any():
-        raise BadValue(
-            f"metric {metric.info.name!r} scores {int(np.isnan(table).sum())} of {table.size} images as nothing; "
-            "choose another metric, or prompts that it can judge"
-        )
-    ranking = _ranking(model, prompts, table, about)
-    ranking.write(path)
-    return ranking, table
+    return np.array([[scores[prompt.id, seed] for seed in range(pool)] for prompt in prompts], dtype=float)
 
 
 def _ranking(model: Model, prompts: PromptSuite, table: Array, about: Mapping[str, str]) -> SeedRanking:
@@ -116,24 +126,22 @@ def _images(model: Model, cells: Sequence[tuple[Prompt, int]]) -> Tensor:
     return model.decode(model.sample(noise, model.encode(texts), random))
 
 
-def _prepared(folder: Path, about: Mapping[str, str]) -> Path:
+def _prepare(folder: Path, about: Mapping[str, str]) -> None:
     """Begin a ranking, or go on with one."""
     file = folder / "about.json"
+    if not file.exists():
+        if any(other.name[0] != "." for other in folder.iterdir()):
+            raise BadValue(f"folder {str(folder)!r} holds other files and no ranking; use an empty one")
+        write_json(file, about)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not file.exists() and not any(folder.iterdir()):
-            file.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        there = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else None
-    except (OSError, ValueError) as error:
-        raise BadValue(f"folder {str(folder)!r} cannot keep a ranking ({error})") from None
-    if there is None:
-        raise BadValue(f"folder {str(folder)!r} holds other files and no ranking; use an empty one")
+        there = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    except (ValueError, RecursionError) as error:
+        raise BadValue(f"{str(file)!r} does not say what a ranking is of ({error}); use another folder") from None
     if there != about:
         raise BadValue(
             f"folder {str(folder)!r} ranks seeds by {there.get('metric')!r} on another model or with another metric; use "
             "another folder"
         )
-    return folder
 
 
 class _Score(msgspec.Struct, frozen=True):

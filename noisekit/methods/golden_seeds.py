@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
+from noisekit.files import read_json, write_json
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import parameter
 from noisekit.models.base import Model
@@ -37,6 +39,9 @@ from noisekit.types import Candidate, Cost
 BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 FILE = "seeds.json"
 FORMAT = "noisekit golden seeds 1"
+
+#: Numbers of a noise: far beyond any model's, and few enough to be drawn.
+LARGEST = 2**26
 
 
 @dataclass(frozen=True)
@@ -68,22 +73,35 @@ class SeedRanking:
                 f"artefact {str(artefact)!r} of golden_seeds is no folder with {FILE}; make one with `noisekit seeds rank`"
             )
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
             ranking = cls(**{field.name: _tuple(content[field.name]) for field in fields(cls)})
-            if not ranking.seeds or not all(isinstance(s, int) and s >= 0 for s in ranking.seeds):
-                raise ValueError("its seeds are no whole numbers of 0 or more")
+            ranking._check()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptWeights(f"{str(file)!r} does not read as a ranking of seeds ({error})") from None
         return ranking
 
+    def _check(self) -> None:
+        """Raise `ValueError` on what is not a ranking."""
+        if not all(
+            isinstance(name, str) for name in (self.model, self.model_id, self.metric, self.metric_id)
+        ):
+            raise ValueError("its model or metric is no name")
+        shape = self.noise_shape
+        if not (_whole(shape, 1) and len(shape) <= 8 and math.prod(shape) <= LARGEST):
+            raise ValueError(f"its noise_shape is no shape of up to {LARGEST} numbers")
+        if not _whole(self.seeds, 0) or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("its seeds are not whole numbers from 0 to 2^64, each of them once")
+        if not isinstance(self.scores, tuple) or not all(map(_number, (*self.scores, self.calls))):
+            raise ValueError("its scores or calls are no numbers")
+        if not isinstance(self.prompts, Mapping) or not isinstance(self.reliability, Mapping):
+            raise ValueError("its prompts or reliability are no objects")
+
     def write(self, folder: Path) -> Path:
-        """As one JSON file, which replaces an older one at once."""
-        fresh = folder / f"{FILE}.new"
-        text = json.dumps({"format": FORMAT} | asdict(self), indent=1, allow_nan=False)
-        fresh.write_text(text + "\n", encoding="utf-8")
-        return fresh.replace(folder / FILE)
+        """As one JSON file, which replaces an older one at once; raises `OSError`."""
+        write_json(folder / FILE, {"format": FORMAT} | asdict(self))
+        return folder / FILE
 
     @property
     def hash(self) -> str:
@@ -168,3 +186,15 @@ def _place(source: NoiseSource, sample: int, best: int) -> int:
 
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _whole(values: Any, least: int) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) > 0
+        and all(type(n) is int and least <= n < 2**64 for n in values)
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf

@@ -11,7 +11,6 @@ of the file.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from noisekit.errors import BadValue, CorruptWeights
+from noisekit.files import read_json, whole, write_json
 from noisekit.npnet.network import NPNet, NPNetConfig
 from noisekit.npnet.published import about, load_published
 from noisekit.rewards.checkpoint import DAMAGE, damaged, read_config, require
@@ -75,17 +75,20 @@ def artefact_hash(path: Path) -> str:
     digest = hashlib.sha256()
     for file in (path,) if path.is_file() else (path / CONFIG, path / WEIGHTS):
         require(file)
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
 def save_artefact(folder: Path, network: NPNet, card: Mapping[str, Any]) -> None:
-    """Write an artefact; the card last, so that a folder with a card is whole."""
+    """Write an artefact, or leave what was there; the card last, so that a folder with a card is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    _write_json(folder / CONFIG, network.config.json())
-    save_file(weights, folder / WEIGHTS)
-    _write_json(folder / CARD, card)
+    # All three are written before the first takes its place: that of the configuration, which is the innermost.
+    with whole(folder / CARD) as last, whole(folder / WEIGHTS) as then, whole(folder / CONFIG) as first:
+        write_json(first, network.config.json())
+        save_file(weights, then)
+        write_json(last, card)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -100,14 +103,14 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> NPNet:
     config, file = read_config(path / CONFIG, *NPNetConfig().json()), path / WEIGHTS
     require(file)
     try:
-        network = NPNet(NPNetConfig.from_json(config))
-    except (*DAMAGE, ZeroDivisionError) as error:
+        sizes = NPNetConfig.from_json(config)
+    except (*DAMAGE, BadValue) as error:
         raise damaged(path / CONFIG, error) from error
     try:
         weights: dict[str, Tensor] = load_file(file)
     except DAMAGE as error:
         raise damaged(file, error) from error
-    network.fill(weights, str(file))
+    network = NPNet.filled(sizes, weights, str(file))
     network.card = _read_json(path / CARD) if (path / CARD).is_file() else {}
     return network.to(device)
 
@@ -115,13 +118,11 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> NPNet:
 def _read_json(file: Path) -> dict[str, Any]:
     require(file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         if not isinstance(content, dict):
             raise ValueError("it holds no object")
+        if not isinstance(content.get("metric"), str | None):
+            raise ValueError("its metric is no name")
     except (OSError, ValueError) as error:
         raise CorruptWeights(f"{str(file)!r} does not read as JSON ({error}); copy it again") from None
     return content
-
-
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

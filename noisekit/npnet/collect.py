@@ -10,6 +10,7 @@ the margin. Published sizes: 100,000 pairs for SDXL at 10 steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,12 +135,12 @@ def _score(model: Model, shard: Shard, metrics: Sequence[Reward]) -> None:
     if not lacking:
         return
     tensors, prompts = shard.tensors(), [line["prompt"] for line in shard.lines]
-    scores: list[dict[str, Any]] = [dict(line["scores"]) for line in shard.lines]
+    scores: list[dict[str, Any]] = [{} for _ in shard.lines]
     images = {end: model.decode(tensors[f"{end}_latents"].to(model.device)) for end in ("source", "target")}
     for metric in lacking:
         judged = {end: metric.judge(pictures, prompts).tolist() for end, pictures in images.items()}
         for i, own in enumerate(scores):
-            ends = {end: judged[end][i] for end in ("source", "target")}
+            values = {end: judged[end][i] for end in ("source", "target")}
+            ends = {end: value if math.isfinite(value) else None for end, value in values.items()}
             own[metric.name] = {"weights": fingerprint(metric.identity), **ends}
-    lines = [line | {"scores": own} for line, own in zip(shard.lines, scores, strict=True)]
-    Shard(shard.path, lines).write()
+    shard.add_scores(scores)

@@ -38,6 +38,11 @@ from noisekit.errors import BadValue, CorruptWeights
 CHANNELS = 4
 
 
+#: The configuration's numbers, and what a transformer may have: blocks, and places of the mask that shifts its windows.
+NUMBERS = ("size", "tokens", "width", "hidden", "expansion", "heads", "image", "patch", "window", "embed")
+LARGEST_DEPTH, LARGEST_MASK = 256, 2**24
+
+
 @dataclass(frozen=True)
 class NPNetConfig:
     """Sizes and branches; the defaults are the published network for SDXL.
@@ -62,6 +67,30 @@ class NPNetConfig:
     svd: bool = True
     residual: bool = True
     text: bool = True
+
+    def __post_init__(self) -> None:
+        lists = (self.depths, self.swin_heads)
+        numbers = [getattr(self, name) for name in NUMBERS]
+        if not all(
+            isinstance(part, tuple) and len(part) == len(self.depths) <= 8 for part in lists
+        ) or not all(type(n) is int and 1 <= n <= 2**20 for part in (numbers, *lists) for n in part):
+            raise BadValue(
+                f"sizes {self} of an NPNet are not whole numbers of 1 or more that a network can have"
+            )
+        if not all(type(getattr(self, name)) is bool for name in ("svd", "residual", "text")):
+            raise BadValue(f"branches {self} of an NPNet are not on or off")
+        if sum(self.depths) > LARGEST_DEPTH or (self.image // self.patch * self.window) ** 2 > LARGEST_MASK:
+            raise BadValue(f"the transformer of an NPNet {self} is too large")
+        if self.residual and (
+            self.rows < 1 or any(self.embed * 2**i % h for i, h in enumerate(self.swin_heads))
+        ):
+            raise BadValue(
+                f"the image or the heads of the transformer of an NPNet {self} do not go with its stages"
+            )
+        if self.svd and 2 * self.size % self.heads:
+            raise BadValue(
+                f"heads={self.heads} of an NPNet do not divide the {2 * self.size} rows of its noise"
+            )
 
     @property
     def noise_shape(self) -> tuple[int, int, int]:
@@ -157,11 +186,26 @@ class NPNet(nn.Module, ModelHubMixin, model_card_template=README, library_name="
             golden = golden + self.beta * self.residual(x)
         return golden
 
-    def fill(self, weights: Mapping[str, Tensor], source: str) -> None:
-        """Load all weights, no more and no fewer, and freeze the network for use; `source` names them in errors.
+    @classmethod
+    def filled(cls, config: NPNetConfig, weights: Mapping[str, Tensor], source: str) -> NPNet:
+        """The network with all these weights, no more and no fewer, frozen for use; `source` names them in errors.
 
-        Raises `CorruptWeights` for a tensor that lacks, is one too many, has another shape, or is not finite.
+        Nothing is allocated before they are known to fit. Raises `CorruptWeights` for a tensor that lacks, is one too many,
+        has another shape or type, or is not finite.
         """
+        from accelerate import init_empty_weights
+
+        try:
+            with init_empty_weights():
+                empty = cls(config)
+        except (ValueError, TypeError, RuntimeError, AssertionError, ArithmeticError) as error:
+            raise CorruptWeights(f"{source!r} has a configuration of no NPNet ({error})") from error
+        empty._check(weights, source)
+        network = cls(config)
+        network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        return network.eval().requires_grad_(False)
+
+    def _check(self, weights: Mapping[str, Tensor], source: str) -> None:
         own = self.state_dict()
         for name in [*own, *weights]:
             if name not in weights:
@@ -176,12 +220,15 @@ class NPNet(nn.Module, ModelHubMixin, model_card_template=README, library_name="
                     f"{source!r} holds tensor {name!r} of shape {found} where {expected} was expected; check that it is of "
                     "this network"
                 )
-            if not torch.isfinite(weights[name]).all():
+            if not weights[name].is_floating_point():
+                raise CorruptWeights(
+                    f"{source!r} holds tensor {name!r} of type {weights[name].dtype}, and a network's are floating-point "
+                    "numbers; copy it again"
+                )
+            if not torch.isfinite(weights[name].float()).all():
                 raise CorruptWeights(
                     f"{source!r} holds values that are not finite, in {name!r}; copy it again"
                 )
-        self.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-        self.eval().requires_grad_(False)
 
     # The hub's own mixin for torch would load what fits and leave the rest random; files are read strictly here. They
     # know the network, so it meets them late.

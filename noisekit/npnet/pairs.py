@@ -4,15 +4,17 @@
     00000.safetensors   source, target (n, C, h, w): x_T and x′_T; source_latents, target_latents: the samples from both
     00000.jsonl         a line a pair: prompt, seed, scores {metric: {"weights", "source": s_0, "target": s_0′}}
 
-A shard is there when its lines are. Both files are written under another name first and then renamed, the lines last, so
-what stops a run costs the shard at work and no other. Latents are kept because decoding is cheap beside sampling: a metric
-can be added to pairs that are there.
+A shard is there when its lines are. Both files are written whole, the lines last, so what stops a run costs the shard at
+work and no other. Any number of processes may add to a collection: each writes while it alone holds the folder, to shards of
+its own, and adds scores to what the lines say by then. What two of them made alike counts once. Latents are kept because
+decoding is cheap beside sampling: a metric can be added to pairs that are there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +24,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from noisekit.errors import BadValue, CorruptWeights
+from noisekit.errors import BadValue, CorruptWeights, NoisekitError
+from noisekit.files import kept, only_writer, parse_json, read_json, whole, write_json, write_whole
 from noisekit.rewards.checkpoint import DAMAGE, damaged
 
+COLLECTION = "collection.json"
 TENSORS = ("source", "target", "source_latents", "target_latents")
+
+#: Seconds after which a writer gives up waiting for another, who only holds the folder while it writes.
+PATIENCE = 600.0
+
+#: Bytes of the lines of a shard: many times that is what they take in memory.
+LARGEST_LINES = 64 * 2**20
 
 Line = dict[str, Any]
 
@@ -37,27 +47,73 @@ class Shard:
     path: Path  # without a suffix
     lines: Sequence[Line]
 
+    @classmethod
+    def read(cls, path: Path) -> Shard:
+        """Raise `CorruptWeights` where the lines are no pairs."""
+        file = path.with_suffix(".jsonl")
+        try:
+            with file.open("rb") as stream:
+                content = stream.read(LARGEST_LINES + 1)
+            if len(content) > LARGEST_LINES:
+                raise ValueError(f"it is larger than {LARGEST_LINES >> 20} MiB")
+            lines = [_line(text, n) for n, text in enumerate(content.decode().splitlines(), 1)]
+        except (OSError, ValueError) as error:
+            raise CorruptWeights(
+                f"{str(file)!r} does not read as pairs ({error}); delete it to collect them again"
+            ) from None
+        return cls(path, lines)
+
     def tensors(self) -> dict[str, Tensor]:
         """The four tensors of `TENSORS`."""
         file = self.path.with_suffix(".safetensors")
         try:
             tensors = load_file(file)
-            if [len(tensors[name]) for name in TENSORS] != [len(self.lines)] * len(TENSORS):
+            shapes = {tuple(tensors[name].shape) for name in TENSORS}
+            if len(shapes) != 1 or not all(tensors[name].is_floating_point() for name in TENSORS):
+                raise ValueError("its four tensors are not of one shape and of floating-point numbers")
+            ((pairs, *shape),) = shapes
+            if pairs != len(self.lines) or len(shape) != 3:
                 raise ValueError(f"it does not hold {len(self.lines)} pairs")
         except DAMAGE as error:
             raise damaged(file, error) from error
         return tensors
 
-    def write(self, tensors: Mapping[str, Tensor] | None = None) -> None:
-        """Put the lines, and before them the tensors where they are new, in their place at once."""
-        if tensors is not None:
-            fresh = self.path.with_suffix(".safetensors.new")
-            save_file({name: tensors[name].detach().cpu().contiguous() for name in TENSORS}, fresh)
-            fresh.replace(self.path.with_suffix(".safetensors"))
-        fresh = self.path.with_suffix(".jsonl.new")
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self.path.with_suffix(".jsonl"))
+    def add_scores(self, scores: Sequence[Mapping[str, Any]]) -> None:
+        """Add the scores {metric: …} of each pair to what its line says by now; raises `Unwritable` on a full disk."""
+        with kept(self.path.parent), only_writer(self.path.parent, PATIENCE):
+            there = Shard.read(self.path).lines
+            _write_lines(
+                self.path,
+                [line | {"scores": line["scores"] | own} for line, own in zip(there, scores, strict=True)],
+            )
+
+
+def _line(text: str, number: int) -> Line:
+    """A line of a shard; raises `ValueError` unless it is a pair."""
+    line = parse_json(text)
+    if not isinstance(line, dict) or not isinstance(line.get("prompt"), str):
+        raise ValueError(f"line {number} names no prompt")
+    line["prompt"].encode()  # halves of characters are no text
+    if type(line.get("seed")) is not int or not 0 <= line["seed"] < 2**63:
+        raise ValueError(f"the seed of line {number} is no whole number of 0 or more")
+    scores = line.get("scores")
+    if not isinstance(scores, dict) or not all(isinstance(score, dict) for score in scores.values()):
+        raise ValueError(f"line {number} has no scores by metrics")
+    if not all(_number(score.get(end)) for score in scores.values() for end in ("source", "target")):
+        raise ValueError(f"a score of line {number} is no number")
+    return line
+
+
+def _number(value: Any) -> bool:
+    """Whether a value may be a score: none is that of an image that a metric cannot judge."""
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _write_lines(path: Path, lines: Sequence[Line]) -> None:
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_whole(path.with_suffix(".jsonl"), text.encode())
 
 
 class Collection:
@@ -68,26 +124,46 @@ class Collection:
 
     @classmethod
     def read(cls, folder: str | Path) -> Collection:
-        """Raise `BadValue` where there is none."""
-        file = Path(folder) / "collection.json"
+        """Raise `BadValue` where there is none, `CorruptWeights` where it does not read."""
+        file = Path(folder) / COLLECTION
         try:
-            return cls(Path(folder), json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+            about = read_json(file)
+            if not isinstance(about, dict):
+                raise ValueError("it holds no object")
+        except OSError as error:
             raise BadValue(
-                f"{str(folder)!r} holds no pairs ({type(error).__name__} at collection.json); make some with "
+                f"{str(folder)!r} holds no pairs ({type(error).__name__} at {COLLECTION}); make some with "
                 "`noisekit npnet collect`"
             ) from None
+        except ValueError as error:
+            raise CorruptWeights(f"{str(file)!r} does not say how its pairs came about ({error})") from None
+        return cls(Path(folder), about)
+
+    def said(self, name: str) -> Any:
+        """A value of `about`; raises `CorruptWeights` where it is missing."""
+        if name not in self.about:
+            raise CorruptWeights(
+                f"{str(self.folder / COLLECTION)!r} lacks {name!r}; take the file from where the pairs were collected"
+            )
+        return self.about[name]
 
     @classmethod
     def prepare(cls, folder: str | Path, about: Mapping[str, Any]) -> Collection:
-        """Begin a collection, or go on with one; raise `BadValue` where another way of collecting began it."""
+        """Begin a collection, or go on with one.
+
+        Raises `BadValue` where another way of collecting began it, or the folder cannot be written.
+        """
         path = Path(folder)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if not (path / "collection.json").exists():
-                if any(path.iterdir()):
-                    raise BadValue(f"folder {str(path)!r} holds other files and no pairs; use an empty one")
-                (path / "collection.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            with only_writer(path, PATIENCE):
+                if not (path / COLLECTION).exists():
+                    if any(file.name[0] != "." for file in path.iterdir()):
+                        raise BadValue(
+                            f"folder {str(path)!r} holds other files and no pairs; use an empty one"
+                        )
+                    write_json(path / COLLECTION, about)
+        except NoisekitError:
+            raise
         except OSError as error:
             raise BadValue(f"folder {str(path)!r} cannot be written: {error.strerror or error}") from None
         there = cls.read(path)
@@ -100,28 +176,41 @@ class Collection:
 
     def shards(self) -> list[Shard]:
         """All shards in the order of writing."""
-        return list(self._shards())
+        return [Shard.read(path) for path in self._paths()]
 
-    def _shards(self) -> Iterator[Shard]:
-        for file in sorted(self.folder.glob("*.jsonl")):
-            try:
-                lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            except (OSError, ValueError) as error:
-                raise CorruptWeights(
-                    f"{str(file)!r} does not read as pairs ({error}); delete it to collect them again"
-                ) from None
-            yield Shard(file.with_suffix(""), lines)
+    def _paths(self) -> list[Path]:
+        files = sorted(self.folder.glob("*.jsonl"))
+        if others := [file.name for file in files if not file.stem.isdecimal()]:
+            raise CorruptWeights(
+                f"folder {str(self.folder)!r} holds {others[0]!r}, which is no shard of pairs; take it out"
+            )
+        return sorted((file.with_suffix("") for file in files), key=lambda path: int(path.name))
 
     def add(self, lines: Sequence[Line], tensors: Mapping[str, Tensor]) -> Shard:
-        """Write a new shard behind the others."""
-        numbers = [int(shard.path.name) for shard in self._shards()]
-        shard = Shard(self.folder / f"{max(numbers, default=-1) + 1:05d}", lines)
-        shard.write(tensors)
+        """Write a new shard behind the others; raises `Unwritable` on a full disk."""
+        with kept(self.folder), only_writer(self.folder, PATIENCE):
+            number = max((int(path.name) for path in self._paths()), default=-1) + 1
+            shard = Shard(self.folder / f"{number:05d}", lines)
+            with whole(shard.path.with_suffix(".safetensors")) as part:
+                save_file({name: tensors[name].detach().cpu().contiguous() for name in TENSORS}, part)
+            _write_lines(shard.path, lines)
         return shard
+
+    def distinct(self) -> Iterator[tuple[Shard, list[int]]]:
+        """The shards, and which of their pairs no earlier one holds: two writers may have made the same."""
+        met: set[tuple[str, int]] = set()
+        for shard in self.shards():
+            fresh = []
+            for i, line in enumerate(shard.lines):
+                pair = (line["prompt"], line["seed"])
+                if pair not in met:
+                    met.add(pair)
+                    fresh.append(i)
+            yield shard, fresh
 
     def __len__(self) -> int:
         """The number of pairs."""
-        return sum(len(shard.lines) for shard in self._shards())
+        return sum(len(fresh) for _, fresh in self.distinct())
 
 
 @dataclass(frozen=True)
@@ -140,17 +229,31 @@ class Pairs:
 def load_pairs(collection: Collection, metric: str | None = None, margin: float = 0.0) -> Pairs:
     """The pairs with s_0 + margin < s_0′ by `metric`, or all of them where it is None.
 
-    Raises `BadValue` where pairs have no score by that metric, or none are left.
+    Raises `BadValue` where pairs have no score by that metric, or none are left; `CorruptWeights` where noises are not
+    finite, or not of one shape.
     """
-    prompts, sources, targets, collected = [], [], [], 0
-    for shard in collection.shards():
-        collected += len(shard.lines)
-        kept = [i for i, line in enumerate(shard.lines) if metric is None or _gain(line, metric) > margin]
-        if kept:
+    prompts: list[str] = []
+    sources: list[Tensor] = []
+    targets: list[Tensor] = []
+    collected = 0
+    for shard, fresh in collection.distinct():
+        collected += len(fresh)
+        gaining = [i for i in fresh if metric is None or _gain(shard.lines[i], metric) > margin]
+        if gaining:
             tensors = shard.tensors()
-            prompts += [shard.lines[i]["prompt"] for i in kept]
-            sources.append(tensors["source"][kept])
-            targets.append(tensors["target"][kept])
+            noises = [tensors[name][gaining] for name in ("source", "target")]
+            if sources and noises[0].shape[1:] != sources[0].shape[1:]:
+                raise CorruptWeights(
+                    f"{str(shard.path)!r}.safetensors holds noises of another shape than the shards before it"
+                )
+            if not all(torch.isfinite(noise).all() for noise in noises):
+                raise CorruptWeights(
+                    f"{str(shard.path)!r}.safetensors holds noises that are not finite; delete its two files to collect "
+                    "its pairs again, in fp32 if half precision made them so"
+                )
+            prompts += [shard.lines[i]["prompt"] for i in gaining]
+            sources.append(noises[0])
+            targets.append(noises[1])
     if not prompts:
         raise BadValue(
             f"none of the {collected} pairs in {str(collection.folder)!r} gain more than {margin:g} by "
@@ -160,14 +263,15 @@ def load_pairs(collection: Collection, metric: str | None = None, margin: float 
 
 
 def _gain(line: Line, metric: str) -> float:
-    """s_0′ − s_0 of a pair."""
+    """s_0′ − s_0 of a pair; none where an image could not be judged."""
     scores = line["scores"].get(metric)
     if scores is None:
         raise BadValue(
             f"pairs have no score by {metric!r} (scored by: {', '.join(line['scores']) or 'nothing'}); score them "
             "with `noisekit npnet collect --metrics`, or train with --no-filter"
         )
-    return float(scores["target"] - scores["source"])
+    before, after = scores.get("source"), scores.get("target")
+    return -math.inf if before is None or after is None else float(after) - float(before)
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:

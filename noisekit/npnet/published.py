@@ -45,15 +45,15 @@ def load_published(file: str | Path, config: NPNetConfig | None = None) -> NPNet
     path = Path(file)
     require(path)
     weights = _ours(read_pickle(path), path)
-    network = NPNet(config or _config(weights, path))
-    network.fill(weights, str(path))
+    network = NPNet.filled(config or _config(weights, path), weights, str(path))
     network.card = about(path)
     return network
 
 
 def about(file: Path) -> dict[str, Any]:
     """The card of a published file. All three networks were trained on pairs that HPSv2 had chosen."""
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"published": file.name, "sha256": digest, "metric": "hps", "source": "arXiv 2411.09502"}
 
 

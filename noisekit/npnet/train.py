@@ -26,11 +26,14 @@ from torch.nn.functional import mse_loss
 from tqdm.auto import tqdm
 
 from noisekit import __version__
-from noisekit.errors import BadValue
+from noisekit.errors import BadValue, CorruptWeights
+from noisekit.files import kept, only_writer
 from noisekit.models.base import Model
 from noisekit.npnet.checkpoint import save_artefact
 from noisekit.npnet.network import NPNet, NPNetConfig, suited
 from noisekit.npnet.pairs import Collection, Pairs, fingerprint, load_pairs
+from noisekit.pickles import read_pickle, write_pickle
+from noisekit.rewards.checkpoint import DAMAGE, damaged
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,13 @@ def train(
 
     config: sizes of the network (None: `suited` to the model); its branches are the training's. All kept pairs are held
     in memory. Every epoch is saved, so that the same call goes on after an interruption; a finished one returns its card.
-    Raises `BadValue` for pairs of another model, or when `out` holds another training.
+    Raises `BadValue` for pairs of another model, or when `out` holds another training; `Unwritable` on a full disk, or while
+    another process trains into `out`.
     """
     training, folder = training or Training(), Path(out)
-    if collection.about["model_id"] != fingerprint(model.identity):
+    if collection.said("model_id") != fingerprint(model.identity):
         raise BadValue(
-            f"the pairs in {str(collection.folder)!r} are those of model {collection.about['model']!r}, and {model.name!r} "
+            f"the pairs in {str(collection.folder)!r} are those of model {collection.said('model')!r}, and {model.name!r} "
             "as it was loaded is another or has other weights; give their model, or collect them anew"
         )
     pairs = load_pairs(collection, training.metric, training.margin)
@@ -88,22 +92,23 @@ def train(
     asked = fingerprint(
         asdict(training) | {"pairs": dict(collection.about), "n": len(pairs), "config": sizes.json()}
     )
-    loop = _Loop(model, sizes, training, folder / "training.pt", asked)
-    loop.run(learnt, held_out, progress)
-    card = {
-        "model": {"name": collection.about["model"], "id": collection.about["model_id"]},
-        "pairs": {name: value for name, value in collection.about.items() if not name.startswith("model")}
-        | {"collected": pairs.collected, "kept": len(pairs), "validation": len(held_out)},
-        "metric": training.metric,
-        "training": asdict(training),
-        "parameters": sum(p.numel() for p in loop.network.parameters()),
-        "alpha": None if loop.network.alpha is None else loop.network.alpha.item(),
-        "beta": None if loop.network.beta is None else loop.network.beta.item(),
-        "losses": {"epochs": loop.history, **_trivial(learnt, held_out)},
-        "minutes": round(loop.seconds / 60, 1),
-        "versions": {"noisekit": __version__, "torch": torch.__version__},
-    }
-    save_artefact(folder, loop.network, card)
+    with kept(folder), only_writer(folder):
+        loop = _Loop(model, sizes, training, folder / "training.pt", asked)
+        loop.run(learnt, held_out, progress)
+        card = {
+            "model": {"name": collection.said("model"), "id": collection.said("model_id")},
+            "pairs": {name: value for name, value in collection.about.items() if not name.startswith("model")}
+            | {"collected": pairs.collected, "kept": len(pairs), "validation": len(held_out)},
+            "metric": training.metric,
+            "training": asdict(training),
+            "parameters": sum(p.numel() for p in loop.network.parameters()),
+            "alpha": None if loop.network.alpha is None else loop.network.alpha.item(),
+            "beta": None if loop.network.beta is None else loop.network.beta.item(),
+            "losses": {"epochs": loop.history, **_trivial(learnt, held_out)},
+            "minutes": round(loop.seconds / 60, 1),
+            "versions": {"noisekit": __version__, "torch": torch.__version__},
+        }
+        save_artefact(folder, loop.network, card)
     return card
 
 
@@ -195,8 +200,6 @@ class _Loop:
         )
 
     def _save(self) -> None:
-        self.state.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.state.with_suffix(".new")
         saved: Mapping[str, Any] = {
             "asked": self.asked,
             "network": self.network.state_dict(),
@@ -204,16 +207,35 @@ class _Loop:
             "history": self.history,
             "seconds": self.seconds,
         }
-        torch.save(saved, fresh)
-        fresh.replace(self.state)
+        write_pickle(saved, self.state)
 
     def _resume(self) -> None:
-        saved = torch.load(self.state, weights_only=True)
+        saved = read_pickle(self.state)
+        if not isinstance(saved, dict) or not {*saved} >= {
+            "asked",
+            "network",
+            "optimiser",
+            "history",
+            "seconds",
+        }:
+            raise CorruptWeights(f"{str(self.state)!r} holds no training; delete it to start anew")
         if saved["asked"] != self.asked:
             raise BadValue(
                 f"folder {str(self.state.parent)!r} holds a training with other settings or other pairs; use another "
                 "folder, or delete its training.pt to start anew"
             )
-        self.network.load_state_dict(saved["network"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.history, self.seconds = saved["history"], saved["seconds"]
+        try:
+            self.network.load_state_dict(saved["network"])
+            settings = self.optimiser.state_dict()[
+                "param_groups"
+            ]  # the training's own, whatever the file says
+            self.optimiser.load_state_dict({"state": saved["optimiser"]["state"], "param_groups": settings})
+            for parameter, state in self.optimiser.state.items():
+                if any(value.dim() and value.shape != parameter.shape for value in state.values()):
+                    raise ValueError("its optimiser is that of another network")
+            self.history = [
+                {name: float(value) for name, value in epoch.items()} for epoch in saved["history"]
+            ]
+            self.seconds = float(saved["seconds"])
+        except DAMAGE as error:
+            raise damaged(self.state, error) from error

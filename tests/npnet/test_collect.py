@@ -83,7 +83,7 @@ def test_an_interrupted_collection_loses_the_shard_at_work_and_no_other(model, j
     with pytest.raises(KeyboardInterrupt):
         collect(model, PROMPTS, range(2), part, metrics=[judge], shard=3)
     assert len(Collection.read(part)) == 6
-    (part / "00002.safetensors.new").write_bytes(b"half")  # killed while writing
+    (part / ".00002.safetensors.0a1b2c3d.part").write_bytes(b"half")  # killed while writing
     monkeypatch.setattr(StableDiffusion, "decode", killed)
     with pytest.raises(KeyboardInterrupt):  # and again, while scoring
         collect(model, PROMPTS, range(2), part, metrics=[judge], shard=3)

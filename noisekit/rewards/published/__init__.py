@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from noisekit.errors import BadValue, CorruptWeights
+from noisekit.errors import BadValue, CorruptWeights, Unwritable
+from noisekit.files import whole_folder
 from noisekit.rewards.cards import Checkpoint, variants
 from noisekit.rewards.checkpoint import SOURCES
 from noisekit.rewards.published import sources
@@ -51,34 +51,30 @@ def convert(name: str, source: Path, target: Path) -> None:
     file = source / checkpoint.main if source.is_dir() else source
     if not file.is_file():
         raise BadValue(f"source {str(file)!r} is no file; give the file of the published checkpoint")
-    write(checkpoint, _files(name, file), target)
-    for link in [path for path in target.iterdir() if path.is_symlink()]:  # to stand without its source
-        real = link.resolve()
-        link.unlink()
-        shutil.copyfile(real, link)
+    with whole_folder(target) as unfinished:
+        _fill(checkpoint, _files(name, file), unfinished)
+        for link in [
+            path for path in unfinished.iterdir() if path.is_symlink()
+        ]:  # to stand without its source
+            real = link.resolve()
+            link.unlink()
+            shutil.copyfile(real, link)
 
 
 def write(checkpoint: Checkpoint, files: Mapping[str, Path], folder: Path) -> None:
     """Make the folder that a reward reads out of a checkpoint's files: the whole of it or none."""
+    try:
+        with whole_folder(folder) as unfinished:
+            _fill(checkpoint, files, unfinished)
+    except Unwritable as error:
+        if not folder.is_dir():  # else another process was faster, and made the same
+            raise BadValue(f"{error}; or set NOISEKIT_CACHE to another folder") from None
+
+
+def _fill(checkpoint: Checkpoint, files: Mapping[str, Path], folder: Path) -> None:
     module = import_module(f"noisekit.rewards.published.{checkpoint.format}")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    except OSError as error:
-        raise BadValue(
-            f"{str(folder.parent)!r} cannot be written ({error.strerror or error}); set NOISEKIT_CACHE to another folder"
-        ) from None
-    try:
-        module.convert(files, checkpoint.main, checkpoint.architecture, unfinished)
-        (unfinished / SOURCES).write_text(_about(checkpoint, files) + "\n", encoding="utf-8")
-        unfinished.chmod(0o755)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, and made the same
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    module.convert(files, checkpoint.main, checkpoint.architecture, folder)
+    (folder / SOURCES).write_text(_about(checkpoint, files) + "\n", encoding="utf-8")
 
 
 def missing(checkpoint: Checkpoint) -> list[str]:

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from noisekit.errors import BadValue
 from noisekit.rewards.checkpoint import DAMAGE, check_tensors, damaged, read_config
 from noisekit.rewards.preprocess import CLIP_MEAN, CLIP_STD, FILE
 
@@ -43,15 +41,9 @@ def save_as(
             return
         except OSError:  # a file system without links
             pass
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    try:
-        save_file(whole, target, metadata={"format": "pt"})
-    except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise BadValue(
-            f"{source.name!r} cannot be converted into {str(target.parent.parent)!r} ({reason}); free some space, or set "
-            "NOISEKIT_CACHE to another folder"
-        ) from error
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, target, metadata={"format": "pt"}
+    )
 
 
 def write_json(content: Mapping[str, Any], file: Path) -> None:
