@@ -60,6 +60,7 @@ def rank(
     from noisekit.evaluation.reliability import Reliability, expected_gain
     from noisekit.experiment.seeds import rank_seeds
     from noisekit.methods.golden_seeds import GoldenSeeds
+    from noisekit.methods.parameters import settings
     from noisekit.methods.rewarded import usual_weights
     from noisekit.models import load_model
     from noisekit.prompts import load_prompts
@@ -90,4 +91,5 @@ def rank(
     gains = {m: expected_gain(scores, m, reliability) for m in SHOWN if m < len(ranking.seeds)}
     say("  " + ", ".join(f"{gain:+.3g} from the best {m}" for m, gain in gains.items()))
     say(f"cost {ranking.calls:g} calls, {ranking.calls / 1000:g} an image when they serve 1,000 images")
-    say(f"{out}: {GoldenSeeds(artefact=str(out), best=min(GoldenSeeds.best, len(ranking.seeds)))}")
+    usual = settings(GoldenSeeds)["best"].metadata["default"]
+    say(f"{out}: {GoldenSeeds(artefact=str(out), best=min(usual, len(ranking.seeds)))}")

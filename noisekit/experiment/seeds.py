@@ -75,7 +75,13 @@ def rank_seeds(
 
 
 def _table(
-    model: Model, prompts: PromptSuite, pool: int, evaluator: Evaluator, folder: Path, size: int, progress: bool
+    model: Model,
+    prompts: PromptSuite,
+    pool: int,
+    evaluator: Evaluator,
+    folder: Path,
+    size: int,
+    progress: bool,
 ) -> Array:
     """The scores (prompts, seeds), NaN where the metric cannot judge; what the folder lacks is made, `size` at once."""
     (metric,) = evaluator.metrics.values()
@@ -136,7 +142,9 @@ def _prepare(folder: Path, about: Mapping[str, str]) -> None:
     try:
         there = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
     except (ValueError, RecursionError) as error:
-        raise BadValue(f"{str(file)!r} does not say what a ranking is of ({error}); use another folder") from None
+        raise BadValue(
+            f"{str(file)!r} does not say what a ranking is of ({error}); use another folder"
+        ) from None
     if there != about:
         raise BadValue(
             f"folder {str(folder)!r} ranks seeds by {there.get('metric')!r} on another model or with another metric; use "
