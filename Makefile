@@ -14,7 +14,9 @@ NEEDS := setup.cfg pyproject.toml constraints.txt
 # denoiser calls an image, as nine standard images do.
 COMPARE := $(BIN)/noisekit compare --prompts tiny --limit 10 --seeds 2 --store runs/demo
 
-.PHONY: help demo test lint docs oracle clean
+ENDS    := tests/models/test_layouts.py tests/models/test_published_names.py tests/models/test_caches.py
+
+.PHONY: help demo test lint docs oracle ends clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -39,8 +41,12 @@ docs: .venv/installed-docs  ## build the site into site/, strictly and without a
 oracle: .venv-oracle/installed  ## score tests/oracle with the official packages anew, in an environment of their own
 	OMP_NUM_THREADS=1 .venv-oracle/bin/python tests/oracle/write.py
 
+ends: .venv-oldest/installed .venv-newest/installed  ## load published layouts by the oldest and the newest libraries of setup.cfg
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest $(ENDS) $(ARGS)
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest $(ENDS) $(ARGS)
+
 clean:  ## remove the environment and all caches; runs are kept
-	rm -rf .venv .venv-oracle .pytest_cache .mypy_cache .ruff_cache .hypothesis noisekit.egg-info dist site
+	rm -rf .venv .venv-oracle .venv-oldest .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis noisekit.egg-info dist site
 	find noisekit tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: $(NEEDS)
@@ -82,3 +88,18 @@ else
 	@.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 endif
 	@touch $@
+
+# No constraints here: uv takes the lowest versions that setup.cfg allows of what it names, and the highest. pip knows no
+# lowest ones.
+.venv-oldest/installed: setup.cfg
+	$(call install-end,.venv-oldest,lowest-direct)
+
+.venv-newest/installed: setup.cfg
+	$(call install-end,.venv-newest,highest)
+
+define install-end
+	@uv --version >/dev/null 2>&1 || { echo "make ends needs uv, which finds the lowest versions" >&2; exit 1; }
+	@test -x $(1)/bin/python || uv venv --quiet --python "$(PYTHON)" $(1)
+	@uv pip install --quiet --python $(1)/bin/python --resolution $(2) --editable . 'pytest>=8.3' 'hypothesis>=6.100'
+	@touch $@
+endef
