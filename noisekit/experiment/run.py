@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from noisekit.errors import BadValue, unknown
 from noisekit.evaluation import diversity
@@ -32,6 +31,9 @@ from noisekit.experiment.files import Row
 from noisekit.experiment.store import Kind, Store
 from noisekit.rewards.cards import kin
 from noisekit.types import COUNTED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Columns of `Run.frame`: before the metrics, and two groups after them.
 ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "suite", "categories", "seed", "image"]
