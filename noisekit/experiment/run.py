@@ -29,6 +29,7 @@ from noisekit.experiment.export import write_table
 from noisekit.experiment.failures import unresolved
 from noisekit.experiment.files import Row
 from noisekit.experiment.store import Kind, Store
+from noisekit.paths import given_path
 from noisekit.rewards.cards import kin
 from noisekit.types import COUNTED
 
@@ -296,9 +297,12 @@ class Run:
         """
         return self._store.noise(Path(image).stem)
 
-    def export(self, path: str | Path) -> Path:
-        """Write `frame` as .parquet or .csv; lists become JSON text. Raises `BadValue` on other endings."""
-        return write_table(self._frame, Path(path))
+    def export(self, path: str | Path, *, safe_csv: bool = False) -> Path:
+        """Write `frame` as .parquet or .csv; lists become JSON text. Raises `BadValue` on other endings.
+
+        safe_csv: put an apostrophe before texts that a spreadsheet would take for formulas.
+        """
+        return write_table(self._frame, given_path(path), safe_csv=safe_csv)
 
     def report(self) -> Path:
         """Write report.html into the run's folder."""
