@@ -17,6 +17,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from noisekit.report.source import STANDARD
@@ -30,11 +31,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "noisekit",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "text.parse_math": False,
     "font.size": 10,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # where it comes to stand by itself, after a look at every tick
     "axes.labelsize": 9.5,
     "axes.labelcolor": INK,
     "axes.edgecolor": "#9aa5b1",
@@ -113,7 +117,7 @@ def drawing(
 def _inline(figure: Figure, width: int) -> str:
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # `savefig` draws everything twice
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     head = re.sub(r'\s(width|height)="[^"]*"', "", svg[: svg.index(">")])
