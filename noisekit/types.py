@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from noisekit.errors import BadValue
-from noisekit.paths import given_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,14 +55,16 @@ class ControlledPrompt(str):
 
 
 def _pixels(image: Image | str | Path) -> Image:
-    from noisekit.pictures import as_rgb, read_picture
+    from PIL import Image as pillow
+    from PIL import ImageOps
 
-    if isinstance(image, str | Path):
-        return read_picture(given_path(image), "control image")
+    if isinstance(image, pillow.Image):
+        return image.convert("RGB")
     try:
-        return as_rgb(image)
-    except BadValue as problem:
-        raise BadValue(f"control image {image!r} cannot be taken: {problem}") from None
+        with pillow.open(image) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, pillow.DecompressionBombError) as error:
+        raise BadValue(f"control image {str(image)!r} cannot be read: {error}") from None
 
 
 @dataclass(frozen=True)

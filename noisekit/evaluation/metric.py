@@ -14,14 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-if TYPE_CHECKING:
-    from noisekit.rewards import Reward
+from noisekit.rewards import Reward
 
 
 @dataclass(frozen=True, kw_only=True)

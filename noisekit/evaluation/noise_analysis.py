@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from noisekit.evaluation.rings import matrix_size, rings
+from noisekit.evaluation.noise_statistics import matrices, rings
 
 Shape = tuple[int, int, int]
 
@@ -57,7 +58,7 @@ def _by_ring(model: str, method: str, shape: Shape, records: Sequence[Mapping[st
     found, initial, cross = (
         np.sum([record[name] for record in records], axis=0) for name in ("found", "initial", "cross")
     )
-    terms = len(records) * shape[0] * np.bincount(rings(*shape[1:]).flatten())
+    terms = len(records) * shape[0] * torch.bincount(rings(*shape[1:]).flatten()).numpy()
     frequency = np.arange(len(terms)) / min(shape[1:])
     power = found * initial
     coherence = np.divide(cross**2, power, out=np.full(len(terms), np.nan), where=power > 0)
@@ -67,7 +68,8 @@ def _by_ring(model: str, method: str, shape: Shape, records: Sequence[Mapping[st
 
 def _by_index(model: str, method: str, shape: Shape, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     similarity = np.mean([record["similarity"] for record in records], axis=0)
-    chance = np.mean([_cosine_by_chance(size) for size in matrix_size(*shape)])
+    sizes = matrices(torch.empty(1, *shape, device="meta")).shape[1:]
+    chance = np.mean([_cosine_by_chance(size) for size in sizes])
     columns = (model, method, range(len(similarity)), similarity, chance)
     return pd.DataFrame(dict(zip(VECTORS, columns, strict=True)))
 

@@ -24,6 +24,7 @@ from noisekit.cost import Meter
 from noisekit.methods.best import better, describe_not_finite, not_finite
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
+from noisekit.threads import fitting
 from noisekit.types import Budget, Candidate, Cost, NoiseResult, Trace, TracePoint
 
 #: Called after every candidate with its number (from 0) and the best so far, clock and counters stopped.
@@ -81,7 +82,7 @@ def run(
     best = Candidate(source.initial)
     broken: dict[int, tuple[int, str]] = {}
     slowest = 0.0
-    with Meter(len(source), model.device) as meter:
+    with Meter(len(source), model.device) as meter, fitting(model.parameters):
         search = running.search(model, prompts, source)
         bar = tqdm(total=limit, desc=f"{method.name} × {len(source)}", disable=not progress, leave=False)
         while len(points) < limit:

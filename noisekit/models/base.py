@@ -123,6 +123,11 @@ class Model(ABC):
         """Everything that decides the image besides prompt, noise and method: hashed into a generation's identity."""
 
     @property
+    def parameters(self) -> int:
+        """How many numbers the denoiser holds: what a thread's worth is judged by."""
+        return 0
+
+    @property
     def label(self) -> str:
         """The name with the settings that differ from the card's, as `load_model` reads it: "tiny(steps=20)"."""
         return registry.render(self.name, changed_settings(self.card))

@@ -28,6 +28,7 @@ from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
 from noisekit.models.samplers import set_timesteps, walk
 from noisekit.solvers import Grid, scheduler_grid
+from noisekit.threads import fitting
 from noisekit.types import Cost
 
 
@@ -80,6 +81,10 @@ class DiffusersModel(Model, ABC):
         """The network that predicts."""
         return getattr(self.pipe, self.denoiser_name)
 
+    @cached_property
+    def parameters(self) -> int:
+        return sum(tensor.numel() for tensor in self.denoiser.parameters())
+
     @property
     def networks(self) -> dict[str, torch.nn.Module]:
         """Every network that has a part in an image, by the pipeline's name for it."""
@@ -119,7 +124,8 @@ class DiffusersModel(Model, ABC):
         fresh = [text for text in dict.fromkeys(prompts) if text not in self._encoded]
         for start in range(0, len(fresh), self.card.batch):
             texts = fresh[start : start + self.card.batch]
-            tensors = {name: tensor.cpu() for name, tensor in self.embed(texts).items()}
+            with fitting(self.parameters):
+                tensors = {name: tensor.cpu() for name, tensor in self.embed(texts).items()}
             for i, text in enumerate(texts):
                 self._encoded[text] = {name: tensor[i : i + 1] for name, tensor in tensors.items()}
         encoded = [self._encoded[text] for text in prompts]
@@ -159,7 +165,8 @@ class DiffusersModel(Model, ABC):
         self._check_shape(x)
         size = len(x) if torch.is_grad_enabled() else self.card.batch
         parts = zip(x.split(size), conditioning.split(size), strict=True)
-        return torch.cat([self._predict(part, t, c, guidance) for part, c in parts])
+        with fitting(self.parameters):
+            return torch.cat([self._predict(part, t, c, guidance) for part, c in parts])
 
     def _predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
         x, t = (
@@ -209,7 +216,8 @@ class DiffusersModel(Model, ABC):
     def decode(self, latents: Tensor) -> Tensor:
         size = len(latents) if torch.is_grad_enabled() else self.card.batch
         image = recomputed(self.image, is_offloaded(self.pipe.vae))
-        images = [image(part).float() / 2 + 0.5 for part in latents.split(size)]
+        with fitting(self.parameters):
+            images = [image(part).float() / 2 + 0.5 for part in latents.split(size)]
         return torch.cat([counted("decoder", image.clamp(0, 1)) for image in images])
 
     def image(self, latents: Tensor) -> Tensor:

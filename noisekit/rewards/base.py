@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final, get_args
 
@@ -24,6 +25,7 @@ from noisekit.rewards.checkpoint import folder_hash
 from noisekit.rewards.half import steady
 from noisekit.rewards.preprocess import AsItIs, Preparation, Preprocess
 from noisekit.rewards.text import PromptCache
+from noisekit.threads import fitting
 
 Weights = Literal["tiny", "published"]
 #: What the networks compute in.
@@ -114,6 +116,12 @@ class Reward(ABC):
         precision = {} if self.precision == "float32" else {"dtype": self.precision}
         return {"reward": self.name, "version": self.version, **weights, **precision}
 
+    @cached_property
+    def parameters(self) -> int:
+        """About how many numbers the networks hold, from the bytes of their files: what a thread's worth is judged by."""
+        files = [] if self.folder is None else self.folder.glob("*.safetensors")
+        return sum(file.stat().st_size for file in files) // 4
+
     @final
     def cut(self, prompts: Sequence[str]) -> list[int]:
         """How many tokens of each prompt the reward cannot read, 0 where it reads all or none."""
@@ -147,7 +155,7 @@ class Reward(ABC):
         return self._counted_score(pixels, prompts)
 
     def _counted_score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
-        with torch.autocast(self.device.type, enabled=False):
+        with fitting(self.parameters), torch.autocast(self.device.type, enabled=False):
             if self.dtype == torch.float16:
                 return counted("reward", steady(lambda half: self.score(half, prompts), pixels))
             return counted("reward", self.score(pixels.to(self.dtype), prompts))
