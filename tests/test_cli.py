@@ -227,11 +227,18 @@ def test_a_network_is_trained_on_collected_pairs_and_used(
         "--steps",
         "2",
         "--metrics",
-        "clip_score",
+        "clip_score,color_red",
     ]
+    code, _, err = type_in(
+        *command, "--out", "pairs"
+    )  # the model is not bundled: its pairs want published metrics
+    assert code == 2
+    assert "`noisekit rewards fetch clip_score` downloads it" in err
+    assert not Path("pairs").exists()
+    command += ["--weights", "tiny"]
     code, out, err = type_in(*command, "--out", "pairs")
     assert code == 0, err
-    assert out == "pairs: 6 pairs\n"
+    assert out == "pairs: 6 pairs, scored by clip_score (tiny weights) and color_red\n"
     sample, samples = StableDiffusion.sample, []
 
     def interrupted(*arguments: object) -> object:
@@ -244,7 +251,7 @@ def test_a_network_is_trained_on_collected_pairs_and_used(
     assert err == "noisekit: interrupted; 6 pairs are kept in pairs: the same command goes on from there\n"
     assert len(samples) == 1
     monkeypatch.setattr(StableDiffusion, "sample", sample)
-    assert type_in(*command, "--seeds", "2", "--out", "pairs")[1] == "pairs: 12 pairs\n"
+    assert type_in(*command, "--seeds", "2", "--out", "pairs")[1].startswith("pairs: 12 pairs, scored by")
 
     train = ["npnet", "train", "pairs", "--epochs", "1", "--filter-metric", "clip_score", "--out", "net"]
     code, _, err = type_in(*train)
@@ -252,6 +259,7 @@ def test_a_network_is_trained_on_collected_pairs_and_used(
     assert "those of model 'sd', and 'tiny'" in err
     code, out, err = type_in(*train, "--model", model, "--margin", "-100")
     assert code == 0, err
+    assert json.loads(Path("net/card.json").read_text())["metric_weights"] == "tiny"
     assert re.search(r"net: 12 of 12 pairs kept, \d+ parameters, validation loss .*identity", out)
     golden = ["generate", "a red circle", "--model", model, "--method", "npnet(artefact='net')"]
     code, out, err = type_in(*golden, "-o", "golden.png")
@@ -338,7 +346,14 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["npnet", "collect", "--model", "MODEL", "--metrics", "hsp", "--out", "pairs"],
         "'hsp'",
     ),
-    "pairs among other files": (["npnet", "collect", "--model", "MODEL", "--out", "."], "holds other files"),
+    "pairs among other files": (
+        ["npnet", "collect", "--model", "MODEL", "--weights", "tiny", "--out", "."],
+        "holds other files",
+    ),
+    "pairs by weights that are not there": (
+        ["npnet", "collect", "--model", "MODEL", "--weights", "not-there", "--out", "pairs"],
+        "weights='not-there' of reward 'hps'",
+    ),
     "training on no pairs": (["npnet", "train", "pictures", "--out", "net"], "noisekit npnet collect"),
     "training without a rate": (["npnet", "train", "pictures", "--lr", "0", "--out", "net"], "lr=0"),
     "unknown stage": (["tiny", "build", "--stage", "vea"], "'vea'; did you mean 'vae'"),

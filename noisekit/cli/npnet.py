@@ -43,6 +43,12 @@ def collect(
     metrics: Annotated[
         str, typer.Option(help="Metrics that score both images, separated by commas.")
     ] = "hps",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of the metrics: tiny, published or a path (default: tiny for bundled models, else published)."
+        ),
+    ] = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
 ) -> None:
@@ -54,20 +60,25 @@ def collect(
     Examples:
       noisekit npnet collect --limit 500 --out build/pairs
       noisekit npnet collect --seeds 3 --strong 5.5 --metrics hps,clip_score --out build/pairs
+      noisekit npnet collect --model sdxl --prompts pick_a_pic --steps 10 --weights published --out build/sdxl
     """
-    from noisekit.models import load_model
-    from noisekit.npnet.collect import Recipe
+    from noisekit.experiment.sources import ModelSource
+    from noisekit.methods.rewarded import usual_weights
+    from noisekit.npnet.collect import Recipe, scored_by
     from noisekit.npnet.collect import collect as run
     from noisekit.prompts import load_prompts
-    from noisekit.rewards import load_reward
+    from noisekit.rewards import check_weights, load_reward
 
     if seeds < 1:
         raise BadValue(f"seeds={seeds!r} is not a whole number of 1 or more")
     texts = load_prompts(prompts, limit).texts
     recipe = Recipe(variant, strong, weak)  # type: ignore[arg-type]  # checked there
     quiet()
-    loaded = load_model(model, steps=steps, guidance=guidance)
-    judges = [load_reward(name, "tiny", loaded.device) for name in registry.split(metrics)]
+    source = ModelSource(model, {"steps": steps, "guidance": guidance})
+    chosen, names = weights or usual_weights([source.outline().card]), registry.split(metrics)
+    check_weights(names, chosen)
+    loaded = source.load()
+    judges = [load_reward(name, chosen, loaded.device) for name in names]
     with _kept(out):
         done = run(
             loaded,
@@ -78,7 +89,9 @@ def collect(
             metrics=judges,
             progress=sys.stderr.isatty(),
         )
-    say(f"{out}: {len(done)} pairs")
+    by = {name: scored_by(done, name) for name in names}
+    scored = [f"{name} ({own} weights)" if own not in ("", "none") else name for name, own in by.items()]
+    say(f"{out}: {len(done)} pairs{', scored by ' if scored else ''}{' and '.join(scored)}")
 
 
 @app.command()

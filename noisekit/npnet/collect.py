@@ -142,5 +142,11 @@ def _score(model: Model, shard: Shard, metrics: Sequence[Reward]) -> None:
         for i, own in enumerate(scores):
             values = {end: judged[end][i] for end in ("source", "target")}
             ends = {end: value if math.isfinite(value) else None for end, value in values.items()}
-            own[metric.name] = {"weights": fingerprint(metric.identity), **ends}
+            own[metric.name] = {"weights": fingerprint(metric.identity), "by": metric.weights, **ends}
     shard.add_scores(scores)
+
+
+def scored_by(collection: Collection, metric: str) -> str:
+    """By whose weights of a metric the pairs were scored: "tiny", "published", the name of a file; "" where nobody said."""
+    scores = [line["scores"].get(metric, {}) for shard in collection.shards() for line in shard.lines]
+    return " and ".join(sorted({score["by"] for score in scores if "by" in score}))

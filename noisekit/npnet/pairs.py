@@ -2,7 +2,8 @@
 
     collection.json     what decides a pair besides prompt and seed
     00000.safetensors   source, target (n, C, h, w): x_T and x′_T; source_latents, target_latents: the samples from both
-    00000.jsonl         a line a pair: prompt, seed, scores {metric: {"weights", "source": s_0, "target": s_0′}}
+    00000.jsonl         a line a pair: prompt, seed, scores {metric: {"weights", "by", "source": s_0, "target": s_0′}}, with
+                        the hash and the name of the weights that scored
 
 A shard is there when its lines are. Both files are written whole, the lines last, so what stops a run costs the shard at
 work and no other. Any number of processes may add to a collection: each writes while it alone holds the folder, to shards of

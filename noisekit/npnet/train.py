@@ -30,6 +30,7 @@ from noisekit.errors import BadValue, CorruptWeights
 from noisekit.files import kept, only_writer
 from noisekit.models.base import Model
 from noisekit.npnet.checkpoint import save_artefact
+from noisekit.npnet.collect import scored_by
 from noisekit.npnet.network import NPNet, NPNetConfig, suited
 from noisekit.npnet.pairs import Collection, Pairs, fingerprint, load_pairs
 from noisekit.pickles import read_pickle, write_pickle
@@ -100,6 +101,7 @@ def train(
             "pairs": {name: value for name, value in collection.about.items() if not name.startswith("model")}
             | {"collected": pairs.collected, "kept": len(pairs), "validation": len(held_out)},
             "metric": training.metric,
+            "metric_weights": training.metric and scored_by(collection, training.metric),
             "training": asdict(training),
             "parameters": sum(p.numel() for p in loop.network.parameters()),
             "alpha": None if loop.network.alpha is None else loop.network.alpha.item(),
