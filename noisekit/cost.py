@@ -23,10 +23,14 @@ _open: ContextVar[tuple[Meter, ...]] = ContextVar("open_meters", default=())
 
 
 class Meter:
-    """Counts and times what happens inside its `with` block, for a batch of `samples` images on `device`.
+    """Counts and times what happens inside its `with` block.
 
     `paused()` stops clock and counters for what is not the method's own work (scoring at checkpoints). `cost` may be
     read at any time.
+
+    Args:
+        samples: images of the batch, which share what is counted.
+        device: whose clock is read when its work is done.
     """
 
     def __init__(self, samples: int, device: torch.device | str = "cpu") -> None:
@@ -83,7 +87,15 @@ class Meter:
 
 
 def counted(network: str, output: Tensor) -> Tensor:
-    """Report one forward evaluation of `network` per sample of `output` (n, ...), and the backward one if it comes."""
+    """Report one forward evaluation of a network per sample of its output, and the backward one if it comes.
+
+    Args:
+        network: a field of `Cost`: "denoiser", "decoder", "reward" or "predictor".
+        output: what the network gave, (n, ...).
+
+    Returns:
+        The output, as it came.
+    """
     meters, n = _open.get(), len(output)
     for meter in meters:
         meter.counts[network] += n

@@ -30,21 +30,46 @@ LARGEST_SEED = 2**63 - 1
 
 
 def generator(*key: object) -> torch.Generator:
-    """A CPU generator seeded with the first 63 bits of SHA-256 over the printed parts of `key`."""
+    """A CPU generator seeded with the first 63 bits of SHA-256 over the printed parts of a key.
+
+    Args:
+        *key: what the numbers shall depend on, such as a seed, a prompt and the name of a stream.
+
+    Returns:
+        A fresh generator, in the same state for the same key.
+    """
     digest = hashlib.sha256("\x1f".join(str(part) for part in key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def published_noise(seed: int, shape: tuple[int, ...]) -> Tensor:
-    """The noise (1, *shape) that `torch.manual_seed(seed)` gives on the CPU, as scripts around the papers draw it."""
+    """The noise that `torch.manual_seed(seed)` gives on the CPU, as scripts around the papers draw it.
+
+    Args:
+        seed: of the generator.
+        shape: of the noise, (C, h, w).
+
+    Returns:
+        The noise (1, C, h, w).
+    """
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
 
 
 @dataclass(frozen=True)
 class NoiseSource:
-    """The noise of B samples, sample i being (prompts[i], seeds[i]); `shape` is (C, h, w).
+    """The noise of B samples, sample i being (prompts[i], seeds[i]).
 
-    `start` and `branch` are for searches within a search: see `starting_at`.
+    Args:
+        shape: of one noise, (C, h, w).
+        prompts: of the samples.
+        seeds: of the samples.
+        convention: "per_prompt", or "shared" by all prompts of a seed.
+        device: where the noise goes; it is drawn on the CPU.
+        start: the initial noise of a search within a search, see `starting_at`.
+        branch: the name of that search.
+
+    Raises:
+        BadValue: where prompts and seeds are not as many, or the convention is none.
     """
 
     shape: tuple[int, ...]

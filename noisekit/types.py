@@ -26,11 +26,18 @@ LONGEST_PROMPT = 4096
 class ControlledPrompt(str):
     """A prompt with the image that a ControlNet follows. Two are equal when text and pixels are.
 
-    image: any PIL image, or a file of one; kept as RGB. Everywhere but in such a model it is its text.
+    `ControlledPrompt(text, image)` takes any PIL image, or a file of one, and keeps it as RGB. Everywhere but in such a
+    model it is its text.
+
+    Attributes:
+        image: the control image.
+        control: SHA-256 of its size and pixels, 16 digits.
+
+    Raises:
+        BadValue: where the file is no image that can be read.
     """
 
     image: Image
-    #: SHA-256 of size and pixels, 16 digits.
     control: str
 
     def __new__(cls, text: str, image: Image | str | Path) -> Self:
@@ -71,10 +78,19 @@ def _pixels(image: Image | str | Path) -> Image:
 class Cost:
     """What one image took: network evaluations (one sample through one network counts 1), seconds, and memory.
 
-    Classifier-free guidance evaluates the denoiser twice, so it counts 2. A backward pass counts separately. The predictor
-    is a network that proposes noises, as NPNet does. Seconds run from prompt to image, final sampling and decoding
-    included, divided by the batch size; loading and warm-up are out. `peak_memory` is the device's high-water mark in
-    bytes for the whole batch, None where the device does not tell.
+    Classifier-free guidance evaluates the denoiser twice, so it counts 2. A backward pass counts separately.
+
+    Args:
+        denoiser: evaluations of the network that samples; `denoiser_backward` of its gradient.
+        denoiser_backward: see `denoiser`, and so for the others.
+        decoder: latents to image.
+        decoder_backward: its gradient.
+        reward: one image by one reward.
+        reward_backward: its gradient.
+        predictor: of a network that proposes noises, as NPNet does.
+        seconds: from prompt to image, final sampling and decoding included, divided by the batch size; loading and warm-up
+            are out.
+        peak_memory: the device's high-water mark in bytes for the whole batch, None where the device does not tell.
     """
 
     denoiser: float = 0.0
@@ -110,8 +126,15 @@ COUNTED = tuple(f.name for f in fields(Cost) if f.name not in ("seconds", "peak_
 class Budget:
     """The most that a method may spend on ONE image, final sampling and decoding included; None is unlimited.
 
-    seconds: wall-clock; a batch of B images may take B times as long. calls: `Cost.calls`. steps: candidates that the
-    search may propose. Steps and calls give the same result in any batch; seconds need not.
+    Steps and calls give the same result in any batch; seconds need not.
+
+    Args:
+        seconds: wall-clock; a batch of B images may take B times as long.
+        calls: `Cost.calls`.
+        steps: candidates that the search may propose.
+
+    Raises:
+        BadValue: where one is not above 0.
     """
 
     seconds: float | None = None
@@ -129,9 +152,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One proposal of a search: noise (B, C, h, w); score (B,) or None; images when they were decoded on the way.
+    """One proposal of a search, for the B samples of a batch.
 
-    `info` holds per-sample figures (B,) that the trace keeps, such as the cosine or the norm.
+    Args:
+        noise: (B, C, h, w), of unit variance.
+        score: (B,), higher is better, or None where the method has none.
+        images: (B, 3, H, W) in [0, 1] when they were decoded on the way.
+        info: per-sample figures (B,) that the trace keeps, such as the cosine or the norm.
     """
 
     noise: Tensor
@@ -142,7 +169,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TracePoint:
-    """One candidate as the trace keeps it: cost so far (per image) and per-sample figures, all on the host."""
+    """One candidate as the trace keeps it, all on the host.
+
+    Args:
+        step: the candidate's number, from 0.
+        cost: what an image took so far.
+        score: of every sample, or None.
+        best: the best score so far of every sample, or None.
+        info: the candidate's other figures, by name.
+    """
 
     step: int
     cost: Cost
@@ -181,11 +216,24 @@ class Trace:
 
 @dataclass(frozen=True)
 class NoiseResult:
-    """What a method found: images (B, 3, H, W) in [0, 1], noise and the initial noise (B, C, h, w), score (B,) or None.
+    """What a method found for the B samples of a batch.
 
-    `prompts` and `seeds` name the B samples in order. The noise plugs into the model's own diffusers pipeline as
-    `pipe(prompt, latents=result.noise, **model.call_kwargs)`. `stopped` says why the search ended: "done", "budget", or
-    "not finite" where no sample could go on. `broken` names, by sample, the first figure that was not finite.
+    The noise plugs into the model's own diffusers pipeline as
+    `pipe(prompt, latents=model.pipe_latents(result.noise), **model.call_kwargs)`.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        noise: what they were sampled from, (B, C, h, w).
+        initial: the noise that the search began with, (B, C, h, w).
+        score: of the noise, (B,), or None.
+        trace: the search as it went.
+        cost: what an image took.
+        prompts: of the samples, in order.
+        seeds: of the samples.
+        method: its string, all settings resolved.
+        model: its name.
+        stopped: why the search ended: "done", "budget", or "not finite" where no sample could go on.
+        broken: by sample, the first figure that was not finite.
     """
 
     images: Tensor

@@ -47,7 +47,16 @@ class NoiseMethod(ABC):
 
     @abstractmethod
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
-        """Propose noises for B prompts, starting from `source.initial`. Runs under `torch.no_grad()`."""
+        """Propose noises for B prompts, starting from `source.initial`. Runs under `torch.no_grad()`.
+
+        Args:
+            model: what the noises are for.
+            prompts: of the B samples, one each.
+            source: their initial noise, and every further random number that the search needs.
+
+        Yields:
+            Candidates for the whole batch, as many as `horizon` says.
+        """
 
     @property
     @abstractmethod
@@ -155,7 +164,21 @@ class NoiseMethod(ABC):
     ) -> NoiseResult:
         """Search noises for every (prompt, seed), prompts outermost, and make their images.
 
-        Raises `NotSupported` when the model lacks what the method needs, `BadValue` on bad prompts or seeds.
+        Args:
+            model: as `load_model` gives it.
+            prompts: one or several.
+            seeds: of every prompt; each gives an image of its own.
+            budget: the most that one image may cost (None: no limit).
+            convention: whether a seed means another noise for every prompt, or one "shared" by all.
+            progress: whether to show a bar, one step a candidate.
+            observe: called after every candidate with its number and the best so far, the clock stopped.
+
+        Returns:
+            The best noise of every sample, its image and score, the trace of the search, and what it cost.
+
+        Raises:
+            NotSupported: when the model lacks what the method needs.
+            BadValue: on bad prompts or seeds.
         """
         pairs = list(product(checked_prompts(prompts), checked_seeds(seeds)))
         method = self.resolved(model)

@@ -10,11 +10,18 @@ from noisekit.methods.wrapper import Wrapper
 
 
 def load_method(method: str | NoiseMethod, *, weights: str | None = None) -> NoiseMethod:
-    """The method that a string such as "cosine(steps=20)" describes; a method passes through.
+    """The method that a string describes.
 
-    weights: of the rewards that it, or what it wraps, climbs, where the string names none: "tiny", "published", or the path
-    of a folder (None: tiny on bundled models, else published). Raises `BadValue` on unknown names and settings, values out
-    of range, and methods in the brackets of one that wraps none.
+    Args:
+        method: an expression such as "cosine(steps=20)" or "best_of(reno(steps=5), n=4)"; a method passes through.
+        weights: of the rewards that it, or what it wraps, climbs, where the string names none: "tiny", "published", or the
+            path of a folder (None: tiny on bundled models, else published).
+
+    Returns:
+        The method, its settings as given; those that were not are resolved when it meets a model.
+
+    Raises:
+        BadValue: on unknown names and settings, values out of range, and methods in the brackets of one that wraps none.
     """
     if weights is not None:
         return load_method(method).with_weights(weights)
