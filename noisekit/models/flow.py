@@ -8,12 +8,12 @@ number of image tokens, as the pipeline's own call computes it.
 
 from __future__ import annotations
 
-import copy
 from abc import ABC
 from typing import Any
 
 from noisekit.errors import BadValue, NotSupported
 from noisekit.models.cards import Card
+from noisekit.models.samplers import draws_on_the_way, gives_generators
 from noisekit.models.transformer import TransformerModel
 from noisekit.solvers import FlowGrid, flow_grid, shift_for
 
@@ -29,13 +29,18 @@ class FlowModel(TransformerModel, ABC):
                 f"scheduler {type(scheduler).__name__} steps between the states of a diffusion model, and model "
                 f"{card.name!r} is a flow; leave the scheduler out, or give FlowMatchEulerDiscreteScheduler"
             )
+        if draws_on_the_way(scheduler) and not gives_generators(pipe):
+            raise NotSupported(
+                f"scheduler {type(scheduler).__name__} of model {card.name!r} draws noise at every step, and "
+                f"{type(pipe).__name__} gives its steps no generator, so no seed would repeat an image; choose one that "
+                "draws none"
+            )
         super().__init__(pipe, card)
 
     def grid(self, steps: int) -> FlowGrid:
         return flow_grid(self.schedule(steps))
 
-    def schedule(self, steps: int) -> Any:
-        scheduler = copy.deepcopy(self.pipe.scheduler)
+    def timed(self, scheduler: Any, steps: int) -> Any:
         scheduler.set_timesteps(steps, device=self.device, **self.timing(scheduler.config, steps))
         return scheduler
 

@@ -10,7 +10,6 @@ Diffusion, how latents are laid out (`latent_shape`, `pipe_latents`), decoded (`
 from __future__ import annotations
 
 import copy
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -23,10 +22,10 @@ from noisekit.cost import counted
 from noisekit.errors import BadValue
 from noisekit.models.base import Conditioning, Marker, Model
 from noisekit.models.cards import Card
-from noisekit.models.hashes import adapters, vocabulary_hash, weights_hash
+from noisekit.models.identity import describe
 from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
-from noisekit.models.samplers import set_timesteps, walk
+from noisekit.models.samplers import set_timesteps, step_settings, walk
 from noisekit.solvers import Grid, scheduler_grid
 from noisekit.threads import fitting
 from noisekit.types import Cost
@@ -56,6 +55,7 @@ class DiffusersModel(Model, ABC):
         self.markers = frozenset(Marker(name) for name in card.abilities)
         self._encoded: dict[str, Mapping[str, Tensor]] = {}
         self._schedules: dict[int, Any] = {}
+        self._described: Mapping[str, Any] | None = None
 
     @abstractmethod
     def embed(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
@@ -183,13 +183,16 @@ class DiffusersModel(Model, ABC):
     def schedule(self, steps: int) -> Any:
         """A fresh copy of the pipeline's scheduler, set to so many steps."""
         if steps not in self._schedules:  # some say each time what they think of timesteps that are chosen
-            scheduler = copy.deepcopy(self.pipe.scheduler)
-            if (chosen := self._chosen(steps)) is not None:
-                scheduler.set_timesteps(timesteps=chosen, device=self.device)
-            else:
-                set_timesteps(scheduler, steps, device=self.device)
-            self._schedules[steps] = scheduler
+            self._schedules[steps] = self.timed(copy.deepcopy(self.pipe.scheduler), steps)
         return copy.deepcopy(self._schedules[steps])
+
+    def timed(self, scheduler: Any, steps: int) -> Any:
+        """A scheduler, set to so many steps as the pipeline's own call sets it."""
+        if (chosen := self._chosen(steps)) is not None:
+            scheduler.set_timesteps(timesteps=chosen, device=self.device)
+        else:
+            set_timesteps(scheduler, steps, device=self.device)
+        return scheduler
 
     def _chosen(self, steps: int) -> list[int] | None:
         """The card's timesteps where it has as many."""
@@ -206,7 +209,12 @@ class DiffusersModel(Model, ABC):
         def u(x: Tensor, t: Tensor) -> Tensor:
             return self.predict(x, t, conditioning, self.card.guidance)
 
-        return walk(self.schedule(steps or self.card.steps), u, noise, generators)
+        return walk(self.schedule(steps or self.card.steps), u, noise, generators, **self.step_settings)
+
+    @property
+    def step_settings(self) -> dict[str, Any]:
+        """What the pipeline's own call gives to every step of its scheduler beside generators, by its default."""
+        return step_settings(self.pipe)
 
     def sample_cost(self, steps: int | None = None) -> Cost:
         """One prediction for each timestep that the scheduler visits: some visit more of them than there are steps."""
@@ -225,29 +233,28 @@ class DiffusersModel(Model, ABC):
         vae = self.pipe.vae
         return vae.decode(unscaled(latents, vae.config).to(vae.dtype), return_dict=False)[0]
 
-    @cached_property
+    @property
     def identity(self) -> dict[str, Any]:
+        """As the pipeline is now: whatever was changed in it counts, and what was made before that is forgotten."""
         pipe = self.pipe
-        tokenizers = {name: part for name, part in pipe.components.items() if name.startswith("tokenizer")}
-        # JSON knows no infinity, which DPM-Solver has as a default.
-        scheduler = {
-            key: str(value) if value in (math.inf, -math.inf) else value
-            for key, value in pipe.scheduler.config.items()
-            if not key.startswith("_")
-        }
-        return {
-            "pipeline": type(pipe).__name__,
-            **{name: vocabulary_hash(part) for name, part in tokenizers.items() if part is not None},
-            "weights": {name: weights_hash(network) for name, network in self.networks.items()},
+        found = describe(pipe, self.networks, lambda scheduler: self.timed(scheduler, self.card.steps))
+        if found != self._described:
+            self._forget()
+            self._described = found
+        return found | {
             "dtype": str(self.denoiser.dtype),
-            "scheduler": [type(pipe.scheduler).__name__, scheduler],
             "steps": self.card.steps,
             "guidance": self.card.guidance,
             "size": list(self.noise_shape),
+            **self.step_settings,
             **({"timesteps": list(self.card.timesteps)} if self.card.timesteps else {}),
-            **({"tiling": True} if getattr(pipe.vae, "use_tiling", False) else {}),
-            **adapters(self.networks),
         }
+
+    def _forget(self) -> None:
+        """Give up what was encoded and set up for the pipeline as it was."""
+        self._encoded.clear()
+        self._schedules.clear()
+        self.__dict__.pop("_nothing", None)
 
     @property
     def call_kwargs(self) -> dict[str, Any]:
@@ -258,6 +265,7 @@ class DiffusersModel(Model, ABC):
             "height": self.size[0],
             "width": self.size[1],
             "output_type": "pt",
+            **self.step_settings,
         }
 
     def pipe_latents(self, noise: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class PixArt(TransformerModel):
         def u(x: Tensor, t: Tensor) -> Tensor:
             return self.predict(x, t, conditioning, self.card.guidance)
 
-        return walk(self.schedule(1), u, noise, generators, to="clean")
+        return walk(self.schedule(1), u, noise, generators, to="clean", **self.step_settings)
 
     @property
     def call_kwargs(self) -> dict[str, Any]:

@@ -95,22 +95,43 @@ def check_timesteps(scheduler: Any) -> None:
         )
 
 
+def draws_on_the_way(scheduler: Any) -> bool:
+    """Whether a scheduler with flow sigmas adds fresh noise at its steps."""
+    config = scheduler.config
+    return bool(config.get("stochastic_sampling")) or str(config.get("algorithm_type")).startswith("sde")
+
+
+def gives_generators(pipe: Any) -> bool:
+    """Whether a pipeline's own call hands its generators on to the steps of its scheduler."""
+    return hasattr(pipe, "prepare_extra_step_kwargs")
+
+
+def step_settings(pipe: Any) -> dict[str, Any]:
+    """What a pipeline's own call gives to each step of its scheduler, by the call's default: η where both know it.
+
+    Schedulers have defaults of their own, which the call overrides: TCD's η is 0.3, and pipelines say 0.
+    """
+    call, step = (inspect.signature(one).parameters for one in (type(pipe).__call__, pipe.scheduler.step))
+    return {"eta": call["eta"].default} if "eta" in call and "eta" in step else {}
+
+
 def walk(
     scheduler: Any,
     u: Denoiser,
     noise: Tensor,
     generators: Sequence[torch.Generator] | None = None,
     to: Literal["state", "clean"] = "state",
+    **settings: Any,
 ) -> Tensor:
     """Latents (B, C, h, w) from unit-variance noise along a scheduler whose timesteps are set; it keeps its state.
 
     generators: one a sample, for samplers that draw fresh noise on the way. to: what the last step gives, its state or the
-    clean sample that it predicted, where the scheduler tells it.
+    clean sample that it predicted, where the scheduler tells it. settings: of every step, see `step_settings`.
     """
     draws = _takes(scheduler.step, "generator")
     random = {"generator": list(generators)} if draws and generators is not None else {}
     x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     for t in scheduler.timesteps:
         scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
-        x, *predicted = scheduler.step(u(scaled, t), t, x, **random, return_dict=False)
+        x, *predicted = scheduler.step(u(scaled, t), t, x, **random, **settings, return_dict=False)
     return predicted[0] if predicted and to == "clean" else x

@@ -16,7 +16,6 @@ ODE, so it is not invertible.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -103,8 +102,7 @@ class SanaSprint(TransformerModel):
     def grid(self, steps: int) -> NoReturn:
         raise NotSupported(f"model {self.name!r} follows no ODE: its steps draw fresh noise; use SANA itself")
 
-    def schedule(self, steps: int) -> Any:
-        scheduler = copy.deepcopy(self.pipe.scheduler)
+    def timed(self, scheduler: Any, steps: int) -> Any:
         scheduler.set_timesteps(steps, device=self.device, intermediate_timesteps=self._intermediate(steps))
         return scheduler
 

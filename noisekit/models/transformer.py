@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC
-from functools import cached_property
 from typing import Any, ClassVar
 
 from noisekit.models.pipeline import DiffusersModel
@@ -46,6 +45,6 @@ class TransformerModel(DiffusersModel, ABC):
     def call_kwargs(self) -> dict[str, Any]:
         return super().call_kwargs | {"max_sequence_length": self.tokens}
 
-    @cached_property
+    @property
     def identity(self) -> dict[str, Any]:
         return super().identity | {"tokens": self.tokens}

@@ -1,18 +1,20 @@
 """Samplers by short name on a toy pipeline: the pipeline's own image, per-sample randomness, and chosen timesteps."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
 from noisekit.cost import Meter
-from noisekit.errors import BadValue
+from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import load_method
 from noisekit.models import load_model
 from noisekit.models.cards import cards
 from noisekit.models.samplers import SAMPLERS
 from noisekit.noise import NoiseSource
-from tests.pipelines import flux, sana, sdxl, stable_diffusion
+from tests.pipelines import flux, hunyuan, lcm_sdxl, pixart, sana, sd3, sdxl, stable_diffusion
 
 PROMPTS = ["a red circle", "two blue squares", "a"]
 STOCHASTIC = {"euler_a", "dpmpp_sde", "ddpm", "lcm"}
@@ -27,6 +29,91 @@ def pipe():
 @pytest.fixture(params=SAMPLERS)
 def model(pipe, request):
     return load_model(pipe, steps=5, guidance=3.0, scheduler=request.param)
+
+
+def flow(make, **scheduler):
+    """A flow's pipeline on DPM-Solver, with the levels of flows."""
+    made = make()
+    made.scheduler = DPMSolverMultistepScheduler(
+        use_flow_sigmas=True, flow_shift=3.0, prediction_type="flow_prediction", **scheduler
+    )
+    return made
+
+
+def stochastic(make):
+    made = make()
+    made.scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0, stochastic_sampling=True)
+    return made
+
+
+#: A pipeline of every kind, as its samplers are chosen by it.
+OFFERING = {
+    "sd": stable_diffusion,
+    "sdxl": sdxl,
+    "lcm": lcm_sdxl,
+    "pixart": pixart,
+    "hunyuan": hunyuan,
+    "sana": sana,
+    "sana-sprint": lambda: sana(sprint=True),
+    "sd3": sd3,
+    "sd3-dpm": lambda: flow(sd3),
+    "flux": flux,
+}
+
+
+def offered(make):
+    """All samplers that a pipeline may take, by class and by short name; the one of torchsde where that is installed."""
+    try:
+        load_model(make(), scheduler="nothing")
+    except BadValue as error:
+        known = str(error).partition("(known: ")[2].rstrip(")").split(", ")
+    return [name for name in known if name != "DPMSolverSDEScheduler" or find_spec("torchsde")]
+
+
+@pytest.mark.parametrize("name", OFFERING)
+@torch.no_grad()
+def test_the_pipelines_own_call_repeats_the_image_of_every_sampler_that_is_offered(name):
+    """With `call_kwargs` alone and the generators that were drawn from: what either gives to a step, the other gives."""
+    made, compared = OFFERING[name](), 0
+    for scheduler in offered(OFFERING[name]):
+        try:
+            model = load_model(made, steps=4, guidance=2.0, scheduler=scheduler)
+        except NotSupported:  # as the test of samplers that draw has it
+            assert (name, scheduler) == ("sd3-dpm", "dpmpp_sde")
+            continue
+        prompts = PROMPTS[:2]
+        random = draws(model, prompts)
+        ours = model.decode(model.sample(random.initial, model.encode(prompts), random.sampler_generators()))
+        theirs = model.pipe(
+            prompts,
+            latents=model.pipe_latents(random.initial),
+            generator=random.sampler_generators(),
+            **model.call_kwargs,
+        ).images
+        assert (ours - theirs).abs().max() < 1e-5, scheduler
+        compared += 1
+    assert compared >= 1
+
+
+def test_an_eta_is_the_pipelines_and_part_of_the_identity(pipe):
+    """TCD's own default is 0.3, which pipelines override by 0."""
+    for scheduler in ("TCDScheduler", "ddim"):
+        model = load_model(pipe, scheduler=scheduler)
+        assert model.call_kwargs["eta"] == model.identity["eta"] == 0.0
+    assert "eta" not in load_model(pipe, scheduler="euler").identity
+
+
+DRAWING = {
+    "sd3": lambda: stochastic(sd3),
+    "flux": lambda: stochastic(flux),
+    "sd3-dpm": lambda: flow(sd3, algorithm_type="sde-dpmsolver++"),
+}
+
+
+@pytest.mark.parametrize("made", DRAWING.values(), ids=DRAWING)
+def test_a_sampler_that_draws_is_refused_where_the_pipeline_gives_no_generator(made):
+    with pytest.raises(NotSupported, match=r"draws noise at every step.*gives its steps no generator"):
+        load_model(made())
 
 
 def draws(model, prompts=PROMPTS, seed=3):
