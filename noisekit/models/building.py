@@ -13,7 +13,8 @@ import torch
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupported
 from noisekit.models.cache import Need, lacking
 from noisekit.models.cards import DTYPES, Card
-from noisekit.models.layout import IDLE, check_headers, components, read_index
+from noisekit.models.layout import IDLE, components, read_index
+from noisekit.models.lora import fuse
 from noisekit.models.networks import load_file, load_network, network_class, one_line, rounded
 from noisekit.models.places import PARTS, part, pipeline_folder
 from noisekit.models.precision import widen
@@ -156,15 +157,7 @@ def _fuse(pipe: Any, card: Card) -> None:
     except ImportError:
         raise BadValue("LoRA weights need the package peft; install noisekit[lora]") from None
     try:
-        if place.is_file():
-            check_headers([place])
-            pipe.load_lora_weights(place.parent, weight_name=place.name, use_safetensors=True)
-        else:
-            pipe.load_lora_weights(place, use_safetensors=True)
-        if not any(pipe.get_list_adapters().values()):
-            raise CorruptWeights(f"LoRA {str(place)!r} holds no weights for a {type(pipe).__name__}")
-        pipe.fuse_lora(lora_scale=card.lora_scale)
-        pipe.unload_lora_weights()
+        fuse(pipe, place, card.lora_scale)
     except NoisekitError:
         raise
     except Exception as error:

@@ -1,6 +1,7 @@
 """What `load_model` takes: parts from elsewhere, LoRA, variants, settings in names, number types, ways to save memory."""
 
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -172,7 +173,7 @@ class TestLoRA:
     def test_weights_for_something_else_are_refused(self, folder, tmp_path):
         file = tmp_path / "lora.safetensors"
         save_file({"nothing.lora_A.weight": torch.zeros(2, 2)}, file)
-        with pytest.raises(CorruptWeights, match=r"LoRA .* (does not fit|holds no weights)") as caught:
+        with pytest.raises(CorruptWeights, match=r"LoRA .* (does not fit|is not whole)") as caught:
             load_model(folder, lora=str(file))
         assert "\n" not in str(caught.value)
 
@@ -181,6 +182,70 @@ class TestLoRA:
         stable_diffusion().save_pretrained(other)
         with pytest.raises(CorruptWeights, match=r"does not fit model .*: Error.* size mismatch for \S+to_"):
             load_model(other, lora=str(lora))
+
+    PASSED_OVER = {
+        "half of every pair": (lambda w: {k: v for k, v in w.items() if "lora_A" in k}, r"lack their other half"),
+        "half of one pair": (lambda w: dict(list(w.items())[1:]), r"1 of its \d+ tensors lack their other half"),
+        "a block that is not there": (
+            lambda w: {k.replace("mid_block", "other_block"): v for k, v in w.items()},
+            r"tensors for 'unet' find no layer there, such as 'unet\.other_block",
+        ),
+        "one pair more": (
+            lambda w: w | {f"unet.more.lora_{x}.weight": torch.zeros(2, 2) for x in "AB"},
+            r"2 of its \d+ tensors for 'unet' find no layer there, such as 'unet.more",
+        ),
+        "another network's prefix": (
+            lambda w: w | {f"prior.to_q.lora_{x}.weight": torch.zeros(2, 2) for x in "AB"},
+            r"2 of its \d+ tensors, such as 'prior.to_q.*are for none of unet, text_encoder",
+        ),
+        "no prefix": (lambda w: {k.removeprefix("unet."): v for k, v in w.items()}, r"are for none of unet"),
+        "directions of DoRA": (
+            lambda w: w | {"unet.conv_in.lora_magnitude_vector.dora_scale": torch.ones(8)},
+            r"holds 8 values that diffusers does not read",
+        ),
+    }  # fmt: skip
+
+    @pytest.mark.parametrize(("change", "said"), PASSED_OVER.values(), ids=PASSED_OVER)
+    def test_a_file_of_which_anything_would_be_passed_over_is_refused(
+        self, folder, lora, tmp_path, change, said
+    ):
+        file = tmp_path / "lora.safetensors"
+        save_file(change(load_file(lora)), file)
+        with pytest.raises(CorruptWeights, match=said) as caught:
+            load_model(folder, lora=str(file))
+        assert str(file) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_folder_of_several_files_asks_which(self, folder, lora, tmp_path):
+        (tmp_path / "a.safetensors").write_bytes(lora.read_bytes())
+        one = load_model(folder, lora=str(tmp_path))
+        assert "changed" not in one.identity["networks"]["unet"]
+        (tmp_path / "b.safetensors").write_bytes(lora.read_bytes())
+        with pytest.raises(BadValue, match=r"holds 2 files \(a.safetensors, b.safetensors\); name one"):
+            load_model(folder, lora=str(tmp_path))
+
+    @torch.no_grad()
+    def test_layers_that_are_off_or_of_another_strength_count_as_they_are_now(self, lora):
+        """On, off, on at half, fused and taken out: wherever two images differ, so do the identities."""
+        pipe = sdxl()
+        model = load_model(pipe, steps=1, guidance=0.0)
+        noise = torch.randn(1, *model.noise_shape, generator=torch.Generator().manual_seed(0))
+        states = {
+            "without": lambda: None,
+            "on": lambda: pipe.load_lora_weights(lora.parent, weight_name=lora.name, adapter_name="style"),
+            "off": pipe.disable_lora,
+            "half": lambda: (pipe.enable_lora(), pipe.set_adapters("style", 0.5)),
+            "fused": pipe.fuse_lora,
+            "fused alone": pipe.unload_lora_weights,
+        }
+        seen = {}
+        for name, bring in states.items():
+            bring()
+            seen[name] = model.decode(model.sample(noise, model.encode(PROMPTS[:1]))), model.identity
+        assert (seen["on"][0] - seen["without"][0]).abs().max() > 1e-3
+        for one, other in combinations(seen, 2):
+            if not torch.equal(seen[one][0], seen[other][0]):
+                assert seen[one][1] != seen[other][1], (one, other)
 
 
 class TestSettings:
@@ -326,7 +391,9 @@ class TestMemory:
         tiled = load_model(folder, steps=1, guidance=2.0, tiling=True, size=64)
         whole = load_model(folder, steps=1, guidance=2.0, size=64)
         assert tiled.label == "base(steps=1, guidance=2.0, size=64, tiling=True)"
-        assert tiled.identity == whole.identity | {"tiling": True}
+        networks = dict(tiled.identity["networks"])
+        assert networks["vae"].pop("changed") == {"use_tiling": True}
+        assert tiled.identity | {"networks": networks} == whole.identity
         difference = (image(tiled, PROMPTS[:1]) - image(whole, PROMPTS[:1])).abs()
         assert 0 < difference.mean() < 0.1  # seams move, the picture stays
 
