@@ -1,9 +1,10 @@
 """Hunyuan-DiT: a diffusers HunyuanDiTPipeline (arXiv 2405.08748).
 
 A bilingual CLIP (B, 77, 1024) and multilingual T5 (B, 256, 2048) read the prompt, each with a mask; NPNet reads the first
-alone. The transformer is told sizes as SDXL's UNet is (an original of 1024², no crop, the wanted size) and a style, which is
-0, and turns its queries and keys by two-dimensional rotary embeddings, centred in a square of 512 pixels. Of the channels
-that it predicts the second half is a variance, which no sampler here reads.
+alone. Up to version 1.1 the transformer is told sizes as SDXL's UNet is (an original of 1024², no crop, the wanted size)
+and a style, which is 0; that of 1.2, whose config says use_style_cond_and_image_meta_size=false, reads neither. It turns its
+queries and keys by two-dimensional rotary embeddings, centred in a square of 512 pixels. Of the channels that it predicts
+the second half is a variance, which no sampler here reads.
 """
 
 from __future__ import annotations

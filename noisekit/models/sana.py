@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from noisekit.errors import NotSupported
+from noisekit.errors import BadValue, NotSupported
 from noisekit.models.base import Conditioning, Marker
 from noisekit.models.cards import Card
 from noisekit.models.flow import FlowModel, without_timesteps
@@ -32,6 +32,10 @@ from noisekit.types import Cost
 
 class Sana(FlowModel):
     """A flow over the 32-channel latents of a deep-compression autoencoder, ×32 smaller than the image."""
+
+    def __init__(self, pipe: Any, card: Card) -> None:
+        _not_in_fp16(pipe, card)
+        super().__init__(pipe, card)
 
     def embed(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
         text, mask, _, _ = self._encoded_prompt(prompts, do_classifier_free_guidance=False)
@@ -68,11 +72,22 @@ class Sana(FlowModel):
         return super().call_kwargs | {"use_resolution_binning": False}
 
 
+def _not_in_fp16(pipe: Any, card: Card) -> None:
+    """Refuse the number type that Gemma and the deep-compression autoencoder overflow in."""
+    narrow = [name for name in ("text_encoder", "vae") if getattr(pipe, name).dtype == torch.float16]
+    if narrow:
+        raise BadValue(
+            f"model {card.name!r} has its {' and '.join(narrow)} in fp16, in which SANA's overflow; load it with "
+            "dtype='bf16' or dtype='fp32'"
+        )
+
+
 class SanaSprint(TransformerModel):
     """A consistency model over SANA's latents, for one to four steps."""
 
     def __init__(self, pipe: Any, card: Card) -> None:
         without_timesteps(card)
+        _not_in_fp16(pipe, card)
         super().__init__(pipe, card)
         self.markers -= {Marker.INVERTIBLE}
 

@@ -8,6 +8,7 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
+from noisekit.errors import BadValue
 from noisekit.methods import load_method
 from noisekit.models import load_model
 from noisekit.models.cards import DTYPES, cards
@@ -116,6 +117,10 @@ def test_a_download_takes_what_loading_needs_and_no_more(name, hub, tmp_path, mo
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
 @pytest.mark.parametrize("name", ["sd-1.5", "hyper-sdxl", "flux-dev", "pixart", "sana"])
 def test_networks_are_of_the_type_asked_for(name, dtype):
+    if (name, dtype) == ("sana", "fp16"):
+        with pytest.raises(BadValue, match=r"text_encoder and vae in fp16, in which SANA's overflow; .*bf16"):
+            load_model(name, dtype=dtype, device="cpu")
+        return
     model = load_model(name, dtype=dtype, device="cpu")
     exact = cards()[name].vae_dtype == "fp32"
     for component, network in model.networks.items():
