@@ -69,12 +69,12 @@ class Shard:
         file = self.path.with_suffix(".safetensors")
         try:
             tensors = load_file(file)
-            shapes = {tuple(tensors[name].shape) for name in TENSORS}
-            if len(shapes) != 1 or not all(tensors[name].is_floating_point() for name in TENSORS):
-                raise ValueError("its four tensors are not of one shape and of floating-point numbers")
-            ((pairs, *shape),) = shapes
-            if pairs != len(self.lines) or len(shape) != 3:
+            if {len(tensors[name]) for name in TENSORS} != {len(self.lines)}:
                 raise ValueError(f"it does not hold {len(self.lines)} pairs")
+            if tensors["source"].dim() != 4 or tensors["source"].shape != tensors["target"].shape:
+                raise ValueError("its noises are not (n, C, h, w), before and after")
+            if not all(tensors[name].is_floating_point() for name in TENSORS):
+                raise ValueError("it holds other than floating-point numbers")
         except DAMAGE as error:
             raise damaged(file, error) from error
         return tensors
