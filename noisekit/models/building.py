@@ -36,7 +36,9 @@ def build(card: Card, dtype: torch.dtype, known: Sequence[str]) -> Any:
     index = read_index(folder)
     kind = _kind(card, str(index["_class_name"]), known)
     elsewhere = _elsewhere(card, folder, index, dtype)
-    absent = [name for name in lacking(Need(card.repo), folder) if name not in elsewhere]
+    absent = [
+        name for name in lacking(Need(card.repo, variant=card.variant), folder) if name not in elsewhere
+    ]
     if absent:
         raise CorruptWeights(
             f"model {card.name!r} has no whole {absent[0]!r} in {str(folder)!r}: its settings, its vocabulary or its "

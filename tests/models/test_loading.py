@@ -119,6 +119,12 @@ class TestVariants:
         sdxl().save_pretrained(home / "half", variant="fp16")
         assert load_model(home / "half", steps=2, guidance=2.0).identity == model.identity
 
+    def test_any_variant_loads_that_is_asked_for_and_none_that_is_not(self, home, model):
+        sdxl().save_pretrained(home / "ema", variant="ema")
+        assert load_model(home / "ema", variant="ema", steps=2, guidance=2.0).identity == model.identity
+        with pytest.raises(CorruptWeights, match="has no whole 'text_encoder'"):
+            load_model(home / "ema")
+
     def test_the_variant_asked_for_goes_first_and_others_fill_in(self, folder, other, tmp_path):
         copy = shutil.copytree(folder, tmp_path / "both")
         shutil.copy(other / "unet" / WEIGHTS, copy / "unet" / WEIGHTS.replace(".safe", ".fp16.safe"))
