@@ -32,6 +32,7 @@ class Unwritable(NoisekitError, OSError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadValue:
     """The error for a name that is not in a registry, with the nearest known names."""
     names = sorted(known)
+    name = name if len(name) <= 100 else f"{name[:100]}…"
     close = [other for other in names if name and other.lower().startswith(name.lower())]
     close = close or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""

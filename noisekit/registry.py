@@ -96,6 +96,10 @@ def load(kind: str, name: str, table: Mapping[str, str]) -> Any:
         ) from error
 
 
+#: Characters of a string beyond which it describes no method.
+LONGEST = 10_000
+
+
 class Expression(NamedTuple):
     """What a string says: a name, its settings, and the expressions that it wraps, each as `render` prints it."""
 
@@ -107,8 +111,10 @@ class Expression(NamedTuple):
 def parse(text: str, kind: str = "method") -> Expression:
     """Read "name(other, ..., key=literal, ...)"; names are looked up by nobody yet."""
     try:
+        if len(text) > LONGEST:
+            raise ValueError
         return _read(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
         raise BadValue(
             f"{kind} {shortened(text)!r} does not read as a name with literal settings; write it as "
             "'reno(steps=50, lr=5.0)'"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from noisekit.errors import BadValue, NoisekitError, unknown
-from noisekit.registry import shortened
+from noisekit.registry import printed
+
+#: No count in a plan is this large.
+BEYOND = 10**9
 
 
 @contextmanager
@@ -22,9 +26,7 @@ def at(where: str) -> Iterator[None]:
 def mapping(given: Any, where: str, keys: Iterable[str], example: str) -> Mapping[str, Any]:
     """A mapping that has no other keys than these; what is null counts as left out."""
     if not isinstance(given, Mapping):
-        raise BadValue(
-            f"{where} is {shortened(repr(given))}, where keys and values should be, as in {example}"
-        )
+        raise BadValue(f"{where} is {printed(given)}, where keys and values should be, as in {example}")
     known = tuple(keys)
     for key in given:
         if key not in known:
@@ -33,26 +35,31 @@ def mapping(given: Any, where: str, keys: Iterable[str], example: str) -> Mappin
 
 
 def whole(given: Any, where: str, least: int | None = 1) -> int:
-    """A whole number of `least` or more."""
+    """A whole number of `least` or more, and of less than a billion."""
     if not isinstance(given, int) or isinstance(given, bool) or (least is not None and given < least):
         limit = "" if least is None else f" of {least} or more"
-        raise BadValue(f"{where}={shortened(repr(given))} is not a whole number{limit}")
+        raise BadValue(f"{where}={printed(given)} is not a whole number{limit}")
+    if abs(given) >= BEYOND:
+        raise BadValue(
+            f"{where}={printed(given)} is beyond anything that could be computed; the most is {BEYOND - 1}"
+        )
     return given
 
 
 def number(given: Any, where: str) -> float:
-    if not isinstance(given, int | float) or isinstance(given, bool):
-        raise BadValue(f"{where}={shortened(repr(given))} is not a number")
+    """A finite number."""
+    if not isinstance(given, int | float) or isinstance(given, bool) or not -math.inf < given < math.inf:
+        raise BadValue(f"{where}={printed(given)} is not a number")
     return given
 
 
 def flag(given: Any, where: str) -> bool:
     if not isinstance(given, bool):
-        raise BadValue(f"{where} is {shortened(repr(given))}, where true or false should be")
+        raise BadValue(f"{where} is {printed(given)}, where true or false should be")
     return given
 
 
 def text(given: Any, where: str, what: str) -> str:
     if not isinstance(given, str) or not given.strip():
-        raise BadValue(f"{where} is {shortened(repr(given))}, where {what} should be")
+        raise BadValue(f"{where} is {printed(given)}, where {what} should be")
     return given

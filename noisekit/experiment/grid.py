@@ -9,12 +9,16 @@ a list takes each of its values in turn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
 from noisekit.errors import BadValue
-from noisekit.registry import shortened
+from noisekit.registry import printed
+
+#: Combinations of one grid.
+MOST = 10_000
 
 
 class Entry(NamedTuple):
@@ -39,7 +43,7 @@ def entries(given: Any, where: str) -> Iterator[Entry]:
 def _entry(given: Any, where: str) -> Iterator[Entry]:
     if given is None or isinstance(given, bool | int | float | list | tuple):
         raise BadValue(
-            f"{where} is {shortened(repr(given))}, where a name or a mapping of a name to settings should be"
+            f"{where} is {printed(given)}, where a name or a mapping of a name to settings should be"
         )
     if not isinstance(given, Mapping):
         yield Entry(where, given, {})
@@ -54,7 +58,7 @@ def _entry(given: Any, where: str) -> Iterator[Entry]:
             settings = {}
         if not isinstance(settings, Mapping):
             raise BadValue(
-                f"{here} is {shortened(repr(settings))}, where settings by name should be, as in {{steps: [10, 20]}}"
+                f"{here} is {printed(settings)}, where settings by name should be, as in {{steps: [10, 20]}}"
             )
         for key, value in settings.items():
             if isinstance(value, list | tuple) and not value:
@@ -62,5 +66,7 @@ def _entry(given: Any, where: str) -> Iterator[Entry]:
                     f"{here}.{key} is an empty list, which leaves nothing to run; give at least one value"
                 )
         axes = [list(value) if isinstance(value, list | tuple) else [value] for value in settings.values()]
+        if math.prod(map(len, axes)) > MOST:
+            raise BadValue(f"{here} asks for {math.prod(map(len, axes))} combinations; the most is {MOST}")
         for values in product(*axes):
             yield Entry(here, name, dict(zip(map(str, settings), values, strict=True)))

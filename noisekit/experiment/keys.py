@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +21,7 @@ from noisekit.methods.base import checked_seeds
 from noisekit.models.loading import MODEL_SETTINGS
 from noisekit.noise import Convention
 from noisekit.prompts import PromptSuite, load_prompts
-from noisekit.registry import shortened
+from noisekit.registry import printed
 from noisekit.rewards import Weights
 from noisekit.types import Budget
 
@@ -27,7 +29,11 @@ from noisekit.types import Budget
 SUITE_KEYS = ("suite", "category", "limit", "texts")
 
 #: A seed, or the first and the last of several: "7", "0-9".
-_SEEDS = re.compile(r"(?P<first>\d+)(-(?P<last>\d+))?")
+_SEEDS = re.compile(r"(?P<first>\d{1,30})(-(?P<last>\d{1,30}))?", re.ASCII)
+#: Digits of a number of seeds that is read at all.
+LONGEST_NUMBER = 30
+#: Seeds of a plan.
+MOST_SEEDS = 100_000
 
 
 def _models(given: Any, where: str) -> tuple[ModelSource, ...]:
@@ -69,9 +75,7 @@ def _place(entry: Entry) -> str:
 def _method(entry: Entry) -> NoiseMethod:
     if not isinstance(entry.name, str):
         if not isinstance(entry.name, NoiseMethod):
-            raise BadValue(
-                f"{shortened(repr(entry.name))} is not a method; give a name such as 'cosine(steps=20)'"
-            )
+            raise BadValue(f"{printed(entry.name)} is not a method; give a name such as 'cosine(steps=20)'")
         return entry.name
     name, settings, wrapped = registry.parse(entry.name)
     twice = settings.keys() & entry.settings.keys()
@@ -100,9 +104,7 @@ def read_suites(given: Any, where: str, limit: int | None) -> tuple[PromptSuite,
 def _suite(given: Any, where: str, limit: int | None) -> PromptSuite:
     if not isinstance(given, Mapping):
         if not isinstance(given, str | Path | PromptSuite):
-            raise BadValue(
-                f"{where} is {shortened(repr(given))}, where the name of a suite or a file should be"
-            )
+            raise BadValue(f"{where} is {printed(given)}, where the name of a suite or a file should be")
         with at(where):
             return load_prompts(given, limit)
     said = mapping(given, where, SUITE_KEYS, "{suite: tiny, limit: 10}")
@@ -112,6 +114,8 @@ def _suite(given: Any, where: str, limit: int | None) -> PromptSuite:
         )
     own = whole(said["limit"], f"{where}.limit") if "limit" in said else limit
     if "texts" in said:
+        if not isinstance(said["texts"], list | tuple):
+            raise BadValue(f"{where}.texts is {printed(said['texts'])}, where a list of texts should be")
         with at(f"{where}.texts"):
             return load_prompts([text(one, f"[{i}]", "a text") for i, one in enumerate(said["texts"])], own)
     name = text(said["suite"], f"{where}.suite", "the name of a suite or a file")
@@ -127,25 +131,39 @@ def _seeds(given: Any, where: str) -> tuple[int, ...]:
         given = _written_seeds(given, where)
     if isinstance(given, int):
         if isinstance(given, bool) or given < 1:
-            raise BadValue(f"{where}={given!r} is not a whole number of 1 or more, nor a list of seeds")
+            raise BadValue(
+                f"{where}={printed(given)} is not a whole number of 1 or more, nor a list of seeds"
+            )
+        _check_number(given, where)
         return tuple(range(given))
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise BadValue(f"{where} is {given!r}, where a number of seeds or a list of seeds should be")
+        raise BadValue(f"{where} is {printed(given)}, where a number of seeds or a list of seeds should be")
+    _check_number(len(given), where)
     with at(where):
-        return tuple(dict.fromkeys(checked_seeds(list(given))))
+        seeds = tuple(checked_seeds(given))
+        again = [seed for seed, times in Counter(seeds).items() if times > 1]
+        if again:
+            raise BadValue(f"seed {again[0]} stands twice; give each seed once")
+    return seeds
+
+
+def _check_number(seeds: int, where: str) -> None:
+    if seeds > MOST_SEEDS:
+        raise BadValue(f"{where} asks for {printed(seeds)} seeds; the most is {MOST_SEEDS}")
 
 
 def _written_seeds(text: str, where: str) -> int | list[int]:
     """How many, of a number alone ("4"), or which: "0,5,7", "0-9", "0-9,20", "7," (the seed 7 alone)."""
-    if text.strip().isdecimal():
+    if len(text) <= LONGEST_NUMBER and text.strip().isdecimal():
         return int(text)
     *parts, last = text.split(",")
     found = [_SEEDS.fullmatch(part.strip()) for part in [*parts, *([last] if last.strip() else [])]]
     spans = [(int(one["first"]), int(one["last"] or one["first"])) for one in found if one]
     if len(spans) < len(found) or any(first > last for first, last in spans):
         raise BadValue(
-            f"{where} is {text!r}, where a number of seeds or a list of seeds should be, as in '0-9,20'"
+            f"{where} is {printed(text)}, where a number of seeds or a list of seeds should be, as in '0-9,20'"
         )
+    _check_number(sum(last + 1 - first for first, last in spans), where)
     return [seed for first, last in spans for seed in range(first, last + 1)]
 
 
@@ -178,7 +196,7 @@ def _budget(given: Any, where: str) -> Budget:
 
 def _weights(given: Any, where: str) -> str:
     weights = text(given, where, "tiny, published or a folder")
-    if weights not in get_args(Weights) and not Path(weights).exists():
+    if weights not in get_args(Weights) and not os.path.exists(weights):
         raise BadValue(f"{where} {weights!r} is neither tiny nor published, and no folder is there")
     return weights
 

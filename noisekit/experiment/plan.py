@@ -20,13 +20,14 @@ Only models and methods have to be given. The same names are the arguments of `c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from noisekit.errors import BadValue
-from noisekit.experiment.checks import at, mapping, whole
+from noisekit.errors import BadValue, NoisekitError
+from noisekit.experiment.checks import mapping, whole
 from noisekit.experiment.keys import READERS, read_model_settings, read_suites
 from noisekit.experiment.sources import ModelSource
 from noisekit.experiment.space import Search
@@ -36,6 +37,9 @@ from noisekit.noise import Convention
 from noisekit.prompts import PromptSuite
 from noisekit.registry import DEFAULT_METRICS
 from noisekit.types import Budget
+
+#: Images of a plan; a store of a million takes seconds to open.
+MOST_IMAGES = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,12 @@ class Plan:
             raise BadValue(
                 "curves score images while a search goes on, and low_memory when all are made; leave one of them out"
             )
+
+    @property
+    def images(self) -> int:
+        """How many there are of every model, method, budget, prompt and seed."""
+        axes = (self.models, self.methods, self.budgets, self.seeds)
+        return math.prod(map(len, axes)) * sum(map(len, self.suites))
 
     def on_this_machine(
         self, *, weights: str | None = None, low_memory: bool = False, settings: Mapping[str, Any]
@@ -93,10 +103,14 @@ def load_plan(source: str | Path | Mapping[str, Any] | Plan) -> Plan:
         return _plan(source)
     path = Path(source)
     said = read_yaml(path)
-    if said is None:
+    if said.value is None:
         raise BadValue(f"plan {str(path)!r} is empty; a plan names at least models and methods")
-    with at(f"plan {str(path)!r}"):
-        return _plan(said)
+    try:
+        return _plan(said.value)
+    except NoisekitError as error:
+        line = said.line(str(error))
+        place = "" if line is None else f", line {line}"
+        raise type(error)(f"plan {str(path)!r}{place}: {error}") from None
 
 
 def _plan(given: Any) -> Plan:
@@ -115,7 +129,12 @@ def _plan(given: Any) -> Plan:
         values["budgets"] = values.pop("budget")
     if "search" in values:
         _check_search(values)
-    return Plan(**values)
+    plan = Plan(**values)
+    if plan.images > MOST_IMAGES:
+        raise BadValue(
+            f"the plan asks for {plan.images:,} images, and the most is {MOST_IMAGES:,}; split it into several plans"
+        )
+    return plan
 
 
 def _check_search(values: dict[str, Any]) -> None:

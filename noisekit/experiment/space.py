@@ -23,7 +23,7 @@ from noisekit.evaluation.evaluator import checked_metrics
 from noisekit.experiment.checks import at, flag, mapping, number, text, whole
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.parameters import settings
-from noisekit.registry import shortened
+from noisekit.registry import printed
 from noisekit.types import Budget
 
 
@@ -148,7 +148,7 @@ def _axis(given: Any, where: str, of_whole: bool) -> Range | Choice:
             raise BadValue(f"{where}.choices is not one list of values alone; write {example}")
         for value in said["choices"]:
             if not isinstance(value, str | int | float | None):
-                raise BadValue(f"{where}.choices holds {shortened(repr(value))}, which is no single value")
+                raise BadValue(f"{where}.choices holds {printed(value)}, which is no single value")
         return Choice(tuple(said["choices"]))
     if not {"low", "high"} <= said.keys():
         raise BadValue(f"{where} lacks low, high or choices; write {example}")

@@ -119,7 +119,7 @@ def _carried(store: Store, row: Row) -> Row:
 
 
 def _shown(value: Any) -> str:
-    return value if value == ABSENT else registry.shortened(repr(value))
+    return value if value == ABSENT else registry.printed(value)
 
 
 def explain(job: Job, store: Store | None) -> Sequence[str]:

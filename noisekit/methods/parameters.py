@@ -107,11 +107,16 @@ def check_values(method: Any) -> None:
             names = " or ".join(_PLAIN[kind] for kind in allowed if kind in _PLAIN)
             raise BadValue(f"{where} is not {names}")
         low, high = facts["at_least"], facts["at_most"]
+        if int in allowed and isinstance(value, int) and value > MOST:
+            high = min(high, MOST)
         if isinstance(value, int | float) and not low <= value <= high:
-            limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+            bounds = (f"at least {low:g}", f"at most {high:g}", f"between {low:g} and {high:g}")
+            limit = bounds[0 if high == math.inf else 1 if low == -math.inf else 2]
             raise BadValue(f"{where} is out of range; give a value of {limit}")
 
 
+#: The largest whole number that a setting takes: no search proposes more candidates, nor takes more steps.
+MOST = 1_000_000
 _PLAIN = {int: "a whole number", float: "a number", bool: "True or False", str: "a text"}
 
 

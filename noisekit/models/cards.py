@@ -37,6 +37,10 @@ SETTINGS = (
 )
 
 
+#: Steps of a sampler and pixels of a side beyond which no image is made.
+MOST_STEPS, LARGEST_SIDE = 10_000, 16_384
+
+
 @dataclass(frozen=True)
 class Card:
     """How a model is loaded and run. Fields left out of a card fall back to what the pipeline's files say.
@@ -112,8 +116,10 @@ class Card:
         return replace(card, **types)
 
     def _check(self) -> None:
-        if not _whole(self.steps) or self.steps < 1:
-            raise BadValue(f"steps={self.steps!r} of model {self.name!r} is not a whole number of 1 or more")
+        if not _whole(self.steps) or not 1 <= self.steps <= MOST_STEPS:
+            raise BadValue(
+                f"steps={self.steps!r} of model {self.name!r} is not a whole number of 1 or more, up to {MOST_STEPS}"
+            )
         if not 0 <= _number(self.guidance, "guidance", self.name) < 1000:
             raise BadValue(f"guidance={self.guidance!r} of model {self.name!r} is outside 0…1000")
         if self.tokens is not None and not (_whole(self.tokens) and self.tokens > 0):
@@ -140,10 +146,11 @@ class Card:
                 )
         sides = (self.size,) if isinstance(self.size, int) else self.size or ()
         if self.size is not None and not (
-            len(sides) in (1, 2) and all(_whole(side) and side > 0 for side in sides)
+            len(sides) in (1, 2) and all(_whole(side) and 0 < side <= LARGEST_SIDE for side in sides)
         ):
             raise BadValue(
-                f"size={self.size!r} of model {self.name!r} is neither a number of pixels nor (height, width)"
+                f"size={self.size!r} of model {self.name!r} is neither a number of pixels nor (height, width), up to "
+                f"{LARGEST_SIDE}"
             )
 
 

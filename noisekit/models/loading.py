@@ -143,7 +143,7 @@ def _card_of(source: Any) -> tuple[Card, dict[str, Any]]:
     if text in cards():
         return cards()[text], written
     path = Path(os.path.expanduser(text))
-    if path.is_dir():
+    if os.path.isdir(path):  # False of what is no path at all
         return Card(name=path.resolve().name, repo=str(path)), written
     if path.suffix in SINGLE_FILES:
         raise BadValue(_convert(path))

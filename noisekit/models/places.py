@@ -97,7 +97,7 @@ def _local(card: Card, text: str) -> Path | None:
     if card.bundled and bundled.exists():
         return bundled
     path = Path(os.path.expanduser(text))
-    return path if path.exists() else None
+    return path if os.path.exists(path) else None  # False of what is no path at all
 
 
 def _folder(card: Card, need: Need) -> Path:

@@ -82,7 +82,13 @@ def test_a_mapping_is_a_plan_and_what_is_left_out_has_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("said", "meant"),
-    [("3", (0, 1, 2)), ("0,5,7", (0, 5, 7)), ("2-4", (2, 3, 4)), ("1-2, 0 ,2-3", (1, 2, 0, 3)), ("7,", (7,))],
+    [
+        ("3", (0, 1, 2)),
+        ("0,5,7", (0, 5, 7)),
+        ("2-4", (2, 3, 4)),
+        ("1-2, 0 ,5-6", (1, 2, 0, 5, 6)),
+        ("7,", (7,)),
+    ],
 )
 def test_seeds_may_be_written_as_on_the_command_line(said: str, meant: tuple[int, ...]) -> None:
     assert nk.load_plan({"models": "tiny", "methods": "cosine", "seeds": said}).seeds == meant
@@ -192,7 +198,7 @@ BAD: dict[str, tuple[str, str]] = {
     "not YAML": (BASE + "prompts: [tiny", "is not valid YAML in line"),
     "not a mapping": ("- models", "plan is ['models']"),
     "an empty file": ("", "is empty; a plan names at least models and methods"),
-    "code": (BASE + "seeds: !!python/object/apply:os.getcwd []", "is not valid YAML"),
+    "code": (BASE + "seeds: !!python/object/apply:os.getcwd []", "line 3: tag "),
     "search beside methods": (
         BASE
         + "search: {method: cosine, over: {lr_per_element: {low: 1, high: 2}}, metric: truth, trials: 1, calls: 9}",
