@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 from transformers import CLIPVisionModelWithProjection
 
+from noisekit.files import whole_folder
 from noisekit.tiny.data import qualities
 from noisekit.tiny.pictures import load_generated
 from noisekit.tiny.recipe import Recipe
@@ -74,9 +75,9 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=0.8,
     )
     if crew.leads:
-        folder = out / "aesthetic"
-        tower.half().save_pretrained(folder)
-        save_preprocessing(folder)
         weights = {name: value.detach().clone() for name, value in head.state_dict().items()}
-        save_file(weights, folder / "head.safetensors")
+        with whole_folder(out / "aesthetic") as folder:
+            tower.half().save_pretrained(folder)
+            save_preprocessing(folder)
+            save_file(weights, folder / "head.safetensors")
     crew.wait()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from noisekit.errors import BadValue
+from noisekit.files import kept
 from noisekit.tiny import (
     aesthetic,
     clip,
@@ -48,7 +49,8 @@ def build(stage: str | None, work: Path, out: Path, recipe: Recipe | None = None
     if stage is not None and stage not in STAGES:
         raise BadValue(f"unknown stage {stage!r}: use one of {', '.join(STAGES)}")
     for name in [stage] if stage else STAGES:
-        STAGES[name](Path(work), Path(out), recipe or Recipe())
+        with kept(Path(work), f"stage {name!r} of folder"):
+            STAGES[name](Path(work), Path(out), recipe or Recipe())
 
 
 if __name__ == "__main__":

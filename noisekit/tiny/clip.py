@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
+from noisekit.files import whole_folder
 from noisekit.tiny.pictures import Pictures, both_outcomes, load_drawn, load_generated
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.tokenizer import PAD, encode, tokenizer
@@ -134,8 +135,8 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=0.8,
     )
     if crew.leads:
-        folder = out / "clip_score"
-        model.half().save_pretrained(folder)
-        tokens.save_pretrained(folder)
-        save_preprocessing(folder)
+        with whole_folder(out / "clip_score") as folder:
+            model.half().save_pretrained(folder)
+            tokens.save_pretrained(folder)
+            save_preprocessing(folder)
     crew.wait()

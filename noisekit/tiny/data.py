@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from noisekit.tiny.files import save_arrays
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.workers import Crew, launch
 from noisekit.world.grammar import sample_scene
@@ -41,9 +42,7 @@ def _draw_shards(crew: Crew, work: Path, recipe: Recipe) -> None:
             (draw(scenes[i : i + 200], rng, q[i : i + 200]) * 255).round().astype(np.uint8)
             for i in range(0, recipe.shard, 200)
         ]
-        fresh = path.with_suffix(".new.npz")
-        np.savez(fresh, images=np.concatenate(images), captions=[s.caption for s in scenes], quality=q)
-        fresh.replace(path)
+        save_arrays(path, images=np.concatenate(images), captions=[s.caption for s in scenes], quality=q)
 
 
 def load(work: Path, field: str, recipe: Recipe) -> np.ndarray:

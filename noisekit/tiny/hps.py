@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from noisekit.files import whole_folder
 from noisekit.tiny import rankings
 from noisekit.tiny.preferences import SCALE, common_space
 from noisekit.tiny.recipe import Recipe
@@ -87,13 +88,13 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=0.8,
     )
     if crew.leads:
-        save(model, out / "hps")
+        with whole_folder(out / "hps") as folder:
+            save(model, folder)
     crew.wait()
 
 
 def save(model: CLIP, folder: Path) -> None:
     """Writes open_clip_config.json, open_clip_model.safetensors and the tokenizer's files."""
-    folder.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         model.logit_scale.clamp_(max=torch.tensor(SCALE).log())
     weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from noisekit.files import whole_folder
 from noisekit.rewards.image_reward import ImageRewardNetwork
 from noisekit.tiny import rankings
 from noisekit.tiny.pictures import load_generated
@@ -130,7 +131,8 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=0.8,
     )
     if crew.leads:
-        save(network.half().float(), work, out / "image_reward")
+        with whole_folder(out / "image_reward") as folder:
+            save(network.half().float(), work, folder)
     crew.wait()
 
 
@@ -148,7 +150,6 @@ def save(network: ImageRewardNetwork, work: Path, folder: Path) -> None:
             )
         ]
     )
-    folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: value.half() for name, value in network.state_dict().items()}, folder / "model.safetensors"
     )

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPConfig
 
+from noisekit.files import whole_folder
 from noisekit.rewards.mps import CONDITIONS, MPSNetwork
 from noisekit.tiny import rankings
 from noisekit.tiny.pictures import both_outcomes, load_generated
@@ -150,7 +151,8 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
             decay=0.8,
         )
     if crew.leads:
-        save(model, out / "mps")
+        with whole_folder(out / "mps") as folder:
+            save(model, folder)
     crew.wait()
 
 
@@ -169,7 +171,6 @@ def hearing(tokens: Tensor, condition: Tensor, ids: Tensor, words_count: Tensor)
 
 def save(model: MPSNetwork, folder: Path) -> None:
     """Writes config.json, model.safetensors, the tokenizer's files and preprocessor_config.json."""
-    folder.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         model.clip.logit_scale.clamp_(max=torch.tensor(SCALE).log())
     save_file(

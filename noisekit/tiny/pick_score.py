@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
+from noisekit.files import whole_folder
 from noisekit.tiny import rankings
 from noisekit.tiny.clip import embed_captions, embed_images
 from noisekit.tiny.preferences import SCALE, common_space
@@ -67,10 +68,10 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=0.8,
     )
     if crew.leads:
-        folder = out / "pick_score"
         with torch.no_grad():
             model.logit_scale.clamp_(max=torch.tensor(SCALE).log())
-        model.half().save_pretrained(folder)
-        tokens.save_pretrained(folder)
-        save_preprocessing(folder)
+        with whole_folder(out / "pick_score") as folder:
+            model.half().save_pretrained(folder)
+            tokens.save_pretrained(folder)
+            save_preprocessing(folder)
     crew.wait()

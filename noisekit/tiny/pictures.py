@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from noisekit.tiny import data
+from noisekit.tiny.files import save_arrays
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.sampling import decode, pipeline
 from noisekit.tiny.turbo import load_pairs
@@ -77,15 +78,13 @@ def _decode_shards(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
             else:
                 scene = describe(reading, rng)
                 captions.append(scene.caption if scene else "")
-        fresh = path.with_suffix(".new.npz")
-        np.savez(
-            fresh,
+        save_arrays(
+            path,
             images=(images * 255).round().astype(np.uint8),
             captions=captions,
             prompts=prompts[chosen],
             quality=[reading.quality for reading in readings],
         )
-        fresh.replace(path)
 
 
 def load_generated(work: Path) -> Pictures:

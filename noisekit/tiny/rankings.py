@@ -18,6 +18,7 @@ from diffusers import AutoencoderKL
 from scipy import ndimage
 
 from noisekit.tiny.data import as_input
+from noisekit.tiny.files import save_arrays
 from noisekit.tiny.pictures import SHARD, Pictures, load_generated
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.sampling import decode, pipeline
@@ -72,9 +73,7 @@ def gather(path: Path, work: Path, out: Path, recipe: Recipe, *, k: int, seed: i
             generated(pictures, 2 * n, k, rng, checked=part is not None),
         ]
     )
-    fresh = path.with_suffix(".new.npz")
-    np.savez(fresh, **vars(rankings))
-    fresh.replace(path)
+    save_arrays(path, **vars(rankings))
 
 
 def drawn(n: int, k: int, rng: np.random.Generator) -> Rankings:

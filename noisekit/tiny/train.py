@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from noisekit.pickles import read_pickle, write_pickle
 from noisekit.tiny.workers import AVERAGE_EVERY, Crew
 
 SAVE_EVERY = 60.0  # seconds
@@ -51,7 +52,7 @@ def fit(
     mean = [p.detach().clone() for p in parameters]
     first = 0
     if state.exists():
-        saved = torch.load(state, weights_only=True)
+        saved = read_pickle(state)
         first = saved["step"]
         optimiser.load_state_dict(saved["optimiser"])
         with torch.no_grad():
@@ -96,9 +97,7 @@ def _save(
     mean: Sequence[torch.Tensor],
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
     plain = [p.detach() for p in parameters]
-    torch.save(
-        {"step": step, "optimiser": optimiser.state_dict(), "parameters": plain, "mean": list(mean)}, fresh
+    write_pickle(
+        {"step": step, "optimiser": optimiser.state_dict(), "parameters": plain, "mean": list(mean)}, path
     )
-    fresh.replace(path)

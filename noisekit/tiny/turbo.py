@@ -16,7 +16,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from tqdm import tqdm
 
-from noisekit.tiny.files import forget_origin
+from noisekit.files import whole_folder
+from noisekit.tiny.files import forget_origin, save_arrays
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.sampling import LAST, pipeline, sample
 from noisekit.tiny.tokenizer import encode
@@ -53,9 +54,7 @@ def _sample_shards(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
             text = pipe.text_encoder(encode(pipe.tokenizer, [captions[i] for i in part]))[0]
             alphas = pipe.scheduler.alphas_cumprod
             latents.append(sample(pipe.unet, alphas, noise[part], text, empty, STEPS, GUIDANCE))
-        fresh = path.with_suffix(".new.npz")
-        np.savez(fresh, noise=noise.half(), latents=torch.cat(latents).half(), captions=captions)
-        fresh.replace(path)
+        save_arrays(path, noise=noise.half(), latents=torch.cat(latents).half(), captions=captions)
 
 
 def load_pairs(work: Path, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
@@ -105,6 +104,7 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=0.8,
     )
     if crew.leads:
-        student.half().save_pretrained(out / "tiny-turbo" / "unet")
-        forget_origin(out / "tiny-turbo")
+        with whole_folder(out / "tiny-turbo" / "unet") as folder:
+            student.half().save_pretrained(folder)
+            forget_origin(folder)
     crew.wait()

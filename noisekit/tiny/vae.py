@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from noisekit.files import whole_folder
 from noisekit.tiny import data
+from noisekit.tiny.files import save_array
 from noisekit.tiny.recipe import Recipe
 from noisekit.tiny.train import fit
 from noisekit.tiny.workers import Crew, launch
@@ -46,7 +48,7 @@ def build(work: Path, out: Path, recipe: Recipe) -> None:
         launch(_train, recipe.workers, work, out, recipe)
     launch(_encode, recipe.workers, work, out, recipe)
     parts = sorted((work / "latents").glob("*.npy"))
-    np.save(work / "latents.npy", np.concatenate([np.load(part) for part in parts]))
+    save_array(work / "latents.npy", np.concatenate([np.load(part) for part in parts]))
 
 
 def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
@@ -104,7 +106,8 @@ def _train(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         decay=1.0,
     )
     if crew.leads:
-        vae.half().save_pretrained(out / "tiny" / "vae")
+        with whole_folder(out / "tiny" / "vae") as folder:
+            vae.half().save_pretrained(folder)
     crew.wait()
 
 
@@ -133,4 +136,4 @@ def _encode(crew: Crew, work: Path, out: Path, recipe: Recipe) -> None:
         images = np.load(work / "data" / f"{index:03d}.npz")["images"]
         with torch.autocast("cpu", torch.bfloat16):
             parts = [vae.encode(x).latent_dist.mean.half() for x in data.as_input(images).split(250)]
-        np.save(path, torch.cat(parts).numpy())
+        save_array(path, torch.cat(parts).numpy())

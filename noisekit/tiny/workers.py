@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 
 AVERAGE_EVERY = 20
+#: The file in which a worker leaves the sentence that ended it.
+SAID = "said"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ def _start(rank: int, size: int, meeting: str, task: Callable[..., None], argume
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
     try:
         task(Crew(rank, size), *arguments)
+    except OSError as error:  # spawn would hand on a traceback
+        Path(meeting).with_name(SAID).write_text(error.strerror or str(error), encoding="utf-8")
+        raise SystemExit(1) from None
     finally:
         dist.destroy_process_group()
 
@@ -63,4 +68,9 @@ def launch(task: Callable[..., None], workers: int, *arguments: Any) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
-        torch.multiprocessing.spawn(_start, (workers, meeting, task, arguments), nprocs=workers)
+        try:
+            torch.multiprocessing.spawn(_start, (workers, meeting, task, arguments), nprocs=workers)
+        except torch.multiprocessing.ProcessExitedException:
+            if (said := Path(folder) / SAID).exists():
+                raise OSError(said.read_text(encoding="utf-8")) from None
+            raise

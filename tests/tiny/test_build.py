@@ -1,15 +1,19 @@
 """Every stage runs at a tiny size, is skipped when its output is there, and goes on where it was stopped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from noisekit import registry
+from noisekit.errors import Unwritable
 from noisekit.tiny import train
 from noisekit.tiny.build import STAGES, build
 from noisekit.tiny.recipe import SMOKE
 from noisekit.tiny.train import fit, generator
 from noisekit.tiny.workers import Crew
+from tests.test_files import room
 
 
 def test_all_stages_build_loadable_weights_and_are_skipped_the_second_time(tmp_path):
@@ -69,3 +73,28 @@ def test_a_killed_stage_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch
 def test_generators_differ_by_key():
     draws = {float(torch.rand((), generator=generator(*key))) for key in np.ndindex(3, 3, 3)}
     assert len(draws) == 27
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_full_disk_ends_a_stage_in_a_sentence_and_it_goes_on(workers, tmp_path):
+    recipe = replace(SMOKE, workers=workers)
+    with (
+        room(1000),
+        pytest.raises(Unwritable, match=r"stage 'data' of folder .* cannot be written: File too large"),
+    ):
+        build("data", tmp_path, tmp_path, recipe)
+    build("data", tmp_path, tmp_path, recipe)
+    assert all(np.load(path)["quality"].size for path in (tmp_path / "data").glob("*.npz"))
+
+
+def test_a_full_disk_leaves_the_checkpoint_of_a_stage_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "SAVE_EVERY", 0.0)
+    state = tmp_path / "line.pt"
+    with pytest.raises(Stop):
+        descend(state, stop_at=40)
+    before = state.read_bytes()
+    with room(len(before) // 2), pytest.raises(OSError, match="File too large"):
+        descend(state)
+    assert state.read_bytes() == before
+    weight, _ = descend(state)
+    assert torch.equal(weight, descend(tmp_path / "whole.pt")[0])
