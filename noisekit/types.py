@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,16 +63,14 @@ class ControlledPrompt(str):
 
 
 def _pixels(image: Image | str | Path) -> Image:
-    from PIL import Image as pillow
-    from PIL import ImageOps
+    from noisekit.pictures import as_rgb, read_picture
 
-    if isinstance(image, pillow.Image):
-        return image.convert("RGB")
+    if isinstance(image, str | Path):
+        return read_picture(given_path(image), "control image")
     try:
-        with pillow.open(image) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, pillow.DecompressionBombError) as error:
-        raise BadValue(f"control image {str(image)!r} cannot be read: {error}") from None
+        return as_rgb(image)
+    except BadValue as problem:
+        raise BadValue(f"control image {image!r} cannot be taken: {problem}") from None
 
 
 @dataclass(frozen=True)

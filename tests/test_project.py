@@ -26,6 +26,7 @@ ROOMS = (
         "paths",
         "files",
         "pickles",
+        "pictures",
         "types",
         "noise",
         "cost",

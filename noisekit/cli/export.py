@@ -7,16 +7,20 @@ from typing import Annotated
 
 import typer
 
+from noisekit.cli import options
 from noisekit.cli.screen import say
+from noisekit.paths import given_path
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .parquet or .csv file to write.")],
+    safe_csv: options.SafeCsv = False,
 ) -> None:
     """Write all images of a run as one table: what each is of, its scores and its cost.
 
-    The columns are those of `Run.frame`; lists are written as JSON text.
+    The columns are those of `Run.frame`; lists are written as JSON text. Prompts are written as they are, and to a
+    spreadsheet one that begins like a formula is a formula: --safe-csv keeps it a text.
 
     \b
     Examples:
@@ -26,5 +30,5 @@ def export(
     from noisekit.experiment import load_run
     from noisekit.experiment.export import check_ending
 
-    check_ending(output)
-    say(load_run(run).export(output))
+    check_ending(given_path(output), safe_csv=safe_csv)
+    say(load_run(run).export(output, safe_csv=safe_csv))

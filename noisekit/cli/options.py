@@ -57,6 +57,14 @@ LowMemory = Annotated[
     ),
 ]
 
+SafeCsv = Annotated[
+    bool,
+    typer.Option(
+        "--safe-csv",
+        help="Put an apostrophe before texts in the .csv that a spreadsheet would run as formulas (=, +, -, @ …).",
+    ),
+]
+
 ALL_METRICS = ",".join(DEFAULT_METRICS)
 
 

@@ -13,6 +13,7 @@ from noisekit.cli import options
 from noisekit.cli.interrupt import Interrupted
 from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +33,11 @@ def score(
     ] = "published",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .csv or .json to write (default: scores.csv in the folder)."),
+        typer.Option(
+            "--output", "-o", help="A .csv, .parquet or .json to write (default: scores.csv in the folder)."
+        ),
     ] = None,
+    safe_csv: options.SafeCsv = False,
     low_memory: Annotated[
         bool, typer.Option("--low-memory", help="One metric's network in memory at a time.")
     ] = False,
@@ -47,8 +51,11 @@ def score(
 ) -> None:
     """Score images that are there already, by the same evaluator as every comparison.
 
-    Prompts are matched to images by name where the file has a column "image", else line by line to the sorted names. What
-    each metric is (version, weights, range, direction, tie) stands in the .json, or beside the .csv in a .metrics.json.
+    A column "image" (or file_name, filename, image_path, path, file) of the prompt file says which image a prompt (prompt,
+    text, caption) belongs to, by its path in the folder. Without one, prompts go line by line to the images in the order of
+    their names, 2.png before 10.png. What is transparent is laid over white.
+
+    What each metric is (version, weights, range, direction, tie) stands in the .json, or beside a table in a .metrics.json.
     Where a metric cannot read all of a prompt, the column "cut" says which, and how many tokens it left out. An interrupted
     call goes on where it was.
 
@@ -66,19 +73,22 @@ def score(
     from noisekit.evaluation import Evaluator
     from noisekit.evaluation.evaluator import checked_metrics
     from noisekit.evaluation.metric import MetricInfo, legend
-    from noisekit.experiment.folder import match, table, write_scores
+    from noisekit.experiment.folder import match, name_in
+    from noisekit.experiment.score_files import check_output, part_of, table, write_scores
     from noisekit.experiment.scored import CUT, score_images
     from noisekit.rewards import check_weights
 
     default = [name for name in registry.DEFAULT_METRICS if name != "truth" or weights == "tiny"]
     names = checked_metrics(default if metrics is None else registry.split(metrics))
-    written = output or folder / "scores.csv"
+    folder, prompts = given_path(folder), given_path(prompts)
+    written = given_path(output or folder / "scores.csv")
     pairs = match(folder, prompts)
+    check_output(written, [prompts, *(path for path, _ in pairs)], safe_csv=safe_csv)
     options.check_writable(written)
     check_weights([name for name in names if name != "truth"], weights)
     chosen = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     quiet()
-    kept = written.with_name(f"{written.name}.part")
+    kept = part_of(written)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a reward reads only")  # the column says it, prompt by prompt
@@ -86,7 +96,9 @@ def score(
                 pairs,
                 names,
                 lambda some: Evaluator(some, weights, chosen, batch, dtype),  # type: ignore[arg-type]  # checked there
+                names=[name_in(folder, path) for path, _ in pairs],
                 kept=kept,
+                write=lambda scored: write_scores(scored, written, safe_csv=safe_csv),
                 low_memory=low_memory,
                 progress=sys.stderr.isatty(),
             )
@@ -94,7 +106,6 @@ def score(
         raise Interrupted(
             f"interrupted; what was scored is kept in {kept}: the same command goes on from there"
         ) from None
-    write_scores(scored, written)
     screen = console()
     screen.print(table(scored.frame))
     for line in legend(MetricInfo.read(about) for about in scored.metrics.values()):

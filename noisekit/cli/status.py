@@ -40,8 +40,7 @@ def status(
       noisekit status runs/mine --plan plan.yaml
       noisekit status runs/mine --plan plan.yaml --why
     """
-    from noisekit.experiment import load_plan, load_run
-    from noisekit.experiment.overview import overview
+    from noisekit.experiment import load_run
 
     if why and plan is None:
         raise BadValue("--why compares a run with a plan; give --plan FILE as well")
@@ -49,6 +48,9 @@ def status(
     if plan is None:
         _show_images(loaded)
     else:
+        from noisekit.experiment import load_plan  # what a plan lacks depends on models and weights
+        from noisekit.experiment.overview import overview
+
         chosen = load_plan(plan)
         quiet()
         found = overview(chosen, store=run)

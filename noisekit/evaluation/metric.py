@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from noisekit.rewards import Reward
+if TYPE_CHECKING:
+    from noisekit.rewards import Reward
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from noisekit.evaluation.noise_statistics import matrices, rings
+from noisekit.evaluation.rings import matrix_size, rings
 
 Shape = tuple[int, int, int]
 
@@ -58,7 +57,7 @@ def _by_ring(model: str, method: str, shape: Shape, records: Sequence[Mapping[st
     found, initial, cross = (
         np.sum([record[name] for record in records], axis=0) for name in ("found", "initial", "cross")
     )
-    terms = len(records) * shape[0] * torch.bincount(rings(*shape[1:]).flatten()).numpy()
+    terms = len(records) * shape[0] * np.bincount(rings(*shape[1:]).flatten())
     frequency = np.arange(len(terms)) / min(shape[1:])
     power = found * initial
     coherence = np.divide(cross**2, power, out=np.full(len(terms), np.nan), where=power > 0)
@@ -68,8 +67,7 @@ def _by_ring(model: str, method: str, shape: Shape, records: Sequence[Mapping[st
 
 def _by_index(model: str, method: str, shape: Shape, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     similarity = np.mean([record["similarity"] for record in records], axis=0)
-    sizes = matrices(torch.empty(1, *shape, device="meta")).shape[1:]
-    chance = np.mean([_cosine_by_chance(size) for size in sizes])
+    chance = np.mean([_cosine_by_chance(size) for size in matrix_size(*shape)])
     columns = (model, method, range(len(similarity)), similarity, chance)
     return pd.DataFrame(dict(zip(VECTORS, columns, strict=True)))
 

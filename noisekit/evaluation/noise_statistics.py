@@ -20,12 +20,12 @@ falling singular values: where two of those cross, their vectors trade places an
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from noisekit.evaluation.rings import factors, matrix_size, rings
 
 
 @dataclass(frozen=True)
@@ -65,34 +65,10 @@ def excess_kurtosis(noise: Tensor) -> Tensor:
     return centred.pow(4).mean(1) / centred.square().mean(1).square() - 3
 
 
-@lru_cache(8)
-def rings(height: int, width: int) -> Tensor:
-    """The ring (h, w) of every frequency, 0 … R − 1; ring r lies around r / min(h, w) cycles per pixel."""
-    vertical, horizontal = torch.fft.fftfreq(height), torch.fft.fftfreq(width)
-    radius = torch.hypot(vertical[:, None], horizontal[None, :])
-    return (radius * min(height, width) + 0.5).floor().long()
-
-
-@lru_cache(256)
-def sizes(channels: int, height: int, width: int) -> tuple[int, int]:
-    """R and M of a noise (C, h, w): how many rings and pairs of singular vectors it has."""
-    farthest = torch.hypot(*(torch.fft.fftfreq(side).abs().max() for side in (height, width)))
-    across = _across(channels)
-    vectors = min(across * height, channels // across * width)
-    return int((farthest * min(height, width) + 0.5).floor()) + 1, vectors
-
-
-def _across(channels: int) -> int:
-    """The greatest divisor of C that is at most √C."""
-    return max(d for d in range(1, math.isqrt(channels) + 1) if channels % d == 0)
-
-
 def matrices(noise: Tensor) -> Tensor:
     """Noises (B, C, h, w) as matrices (B, a·h, c·w), C = a·c, with the channels as tiles of the latent's size."""
-    channels, height, width = noise.shape[1:]
-    a = _across(channels)
-    tiles = noise.unflatten(1, (a, channels // a))
-    return tiles.permute(0, 1, 3, 2, 4).reshape(len(noise), a * height, channels // a * width)
+    tiles = noise.unflatten(1, factors(noise.shape[1]))
+    return tiles.permute(0, 1, 3, 2, 4).reshape(len(noise), *matrix_size(*noise.shape[1:]))
 
 
 def singular_similarity(found: Tensor, initial: Tensor) -> Tensor:
@@ -105,6 +81,6 @@ def singular_similarity(found: Tensor, initial: Tensor) -> Tensor:
 
 def _over_rings(values: Tensor) -> Tensor:
     """Sums (B, R) over channels and frequencies of values (B, C, h, w)."""
-    index = rings(*values.shape[2:]).flatten()
+    index = torch.from_numpy(rings(*values.shape[2:])).flatten().to(values.device)
     sums = values.new_zeros(len(values), int(index.max()) + 1)
     return sums.index_add(1, index, values.sum(1).flatten(1))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import torch
 
-from noisekit.evaluation.diversity import distances
+from noisekit.evaluation.embedding import distances
 from noisekit.experiment.identity import digest
 from noisekit.experiment.store import Store
 from noisekit.rewards.clip_score import CLIPScore

@@ -1,40 +1,69 @@
-"""A run as one table for other programs, Parquet or CSV: one row an image, its columns those of `Run.frame`.
+"""Tables for other programs, Parquet, CSV or JSON: a run's images, and the scores of a folder.
 
-Each column has the same type whatever a run holds. The list of a prompt's categories is written as JSON text.
+Each column of a run has the same type whatever it holds. The list of a prompt's categories is written as JSON text.
+
+A cell of a CSV that begins with =, +, -, @, a tab or a line break is a formula to a spreadsheet, and a prompt may begin so.
+Files hold prompts as they are, unless `safe_csv` asks for an apostrophe before such cells.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import duckdb
 import pandas as pd
 
 from noisekit.errors import BadValue, Unwritable
+from noisekit.files import whole
 
 ENDINGS = (".parquet", ".csv")
 
 #: Columns that a frame may hold as objects, since values can be missing.
 TYPES = {"kind": "string", "unseen": "boolean", "suite": "string", "categories": "string"}
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def check_ending(path: Path) -> None:
-    """Raise `BadValue` unless the name of a file says which kind of table it is."""
-    if path.suffix.lower() not in ENDINGS:
-        raise BadValue(f"table {str(path)!r} does not end in {' or '.join(ENDINGS)}")
+def check_ending(path: Path, endings: Sequence[str] = ENDINGS, *, safe_csv: bool = False) -> None:
+    """Raise `BadValue` unless the name of a file says which kind of table it is, a CSV where that is to be safe."""
+    if path.suffix.lower() not in endings:
+        raise BadValue(f"table {str(path)!r} does not end in {', '.join(endings[:-1])} or {endings[-1]}")
+    if safe_csv and path.suffix.lower() != ".csv":
+        raise BadValue(
+            f"safe_csv is about formulas in a .csv, and table {str(path)!r} has none; leave it out"
+        )
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> Path:
+def write_table(frame: pd.DataFrame, path: Path, *, safe_csv: bool = False) -> Path:
     """Write a run's frame and return the path; raises `BadValue` on other endings, `Unwritable` where there is no room."""
-    check_ending(path)
+    check_ending(path, safe_csv=safe_csv)
     categories = [value and json.dumps(value, ensure_ascii=False) for value in frame["categories"]]
-    flat = frame.assign(categories=categories).astype(TYPES)
+    save(frame.assign(categories=categories).astype(TYPES), path, safe_csv=safe_csv)
+    return path
+
+
+def save(frame: pd.DataFrame, path: Path, *, safe_csv: bool = False) -> None:
+    """Write a frame of plain values as Parquet or, by any other ending, CSV; raises `Unwritable`."""
     try:
-        if path.suffix.lower() == ".csv":
-            flat.to_csv(path, index=False)
-        else:
-            duckdb.from_df(flat).write_parquet(str(path))
+        with whole(path.resolve()) as part:
+            if path.suffix.lower() == ".parquet":
+                duckdb.from_df(frame).write_parquet(str(part))
+            else:
+                plain = frame.map(_harmless) if safe_csv else frame
+                plain.to_csv(part, index=False, quoting=_quoting(plain))
     except (OSError, duckdb.IOException) as error:
         raise Unwritable(f"table {str(path)!r} cannot be written: {error}") from None
-    return path
+
+
+def _quoting(frame: pd.DataFrame) -> Literal[0, 2]:
+    """Quotes where they are needed; the csv module sees no need in a carriage return, at which readers begin a new row."""
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    torn = any(column.astype(str).str.contains("\r", regex=False).any() for _, column in texts.items())
+    return csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
+
+
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

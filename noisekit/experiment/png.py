@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from noisekit.errors import BadValue
 from noisekit.files import write_whole
+from noisekit.pictures import check_file, read_picture
 
 
 def write_png(path: Path, image: Tensor, parameters: Mapping[str, Any]) -> None:
@@ -30,19 +31,16 @@ def write_png(path: Path, image: Tensor, parameters: Mapping[str, Any]) -> None:
 
 
 def read_image(path: Path) -> Tensor:
-    """An image file as (3, H, W) in [0, 1]; raises `BadValue` when it does not read as one."""
-    try:
-        with Image.open(path) as file:
-            pixels = np.asarray(file.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise BadValue(f"image {str(path)!r} cannot be read: {error}") from None
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+    """A picture file of any kind as (3, H, W) in [0, 1]; raises `BadValue` when it does not read as one."""
+    pixels = torch.from_numpy(np.array(read_picture(path)))
+    return pixels.permute(2, 0, 1).float().div_(255)
 
 
 def read_parameters(path: Path) -> dict[str, str]:
     """The text chunks of a PNG that `write_png` wrote; raises `BadValue` when it does not read as one."""
+    check_file(path)
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=["PNG"]) as file:
             return dict(getattr(file, "text", {}))
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders raise whatever they stumble over
         raise BadValue(f"image {str(path)!r} cannot be read: {error}") from None

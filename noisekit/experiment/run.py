@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from noisekit.errors import BadValue, unknown
 from noisekit.evaluation import diversity
@@ -30,8 +29,12 @@ from noisekit.experiment.export import write_table
 from noisekit.experiment.failures import unresolved
 from noisekit.experiment.files import Row
 from noisekit.experiment.store import Kind, Store
+from noisekit.paths import given_path
 from noisekit.rewards.cards import kin
 from noisekit.types import COUNTED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Columns of `Run.frame`: before the metrics, and two groups after them.
 ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "suite", "categories", "seed", "image"]
@@ -294,9 +297,12 @@ class Run:
         """
         return self._store.noise(Path(image).stem)
 
-    def export(self, path: str | Path) -> Path:
-        """Write `frame` as .parquet or .csv; lists become JSON text. Raises `BadValue` on other endings."""
-        return write_table(self._frame, Path(path))
+    def export(self, path: str | Path, *, safe_csv: bool = False) -> Path:
+        """Write `frame` as .parquet or .csv; lists become JSON text. Raises `BadValue` on other endings.
+
+        safe_csv: put an apostrophe before texts that a spreadsheet would take for formulas.
+        """
+        return write_table(self._frame, given_path(path), safe_csv=safe_csv)
 
     def report(self) -> Path:
         """Write report.html into the run's folder."""

@@ -21,7 +21,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from noisekit.errors import BadValue, NoisekitError, Unwritable
-from noisekit.evaluation.diversity import load_embedding
+from noisekit.evaluation.embedding import load_embedding
 from noisekit.experiment.diversity import DiversityMeter, several
 from noisekit.experiment.executors import check_executor, load_executor
 from noisekit.experiment.plan import Plan, load_plan

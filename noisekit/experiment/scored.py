@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -42,14 +43,18 @@ def score_images(
     metrics: Sequence[str],
     load: Callable[[Sequence[str]], Evaluator],
     *,
+    names: Sequence[str] | None = None,
     kept: Path | None = None,
+    write: Callable[[Scored], None] | None = None,
     low_memory: bool = False,
     progress: bool = False,
 ) -> Scored:
     """Score images that are opened a batch at a time. load: makes the evaluator of some metrics.
 
-    kept: a file that takes each batch's scores at once, so that an interrupted call goes on where it was; removed in the
-    end. low_memory: one metric after the other, each forgotten before the next is loaded.
+    names: what the frame calls the images (None: their paths from the folder that holds all of them). kept: a file that
+    takes each batch's scores at once, so that an interrupted call goes on where it was; removed in the end, after `write`,
+    so that scores that cannot be written are not lost. low_memory: one metric after the other, each forgotten before the
+    next is loaded.
     """
     results: dict[str, dict[int, Row]] = {}
     about: dict[str, dict[str, Any]] = {}
@@ -59,8 +64,11 @@ def score_images(
             about |= _fill(load(group), pairs, results, memory, bar)
             if low_memory:
                 release()
+    scored = Scored(_frame(pairs, names or _names(pairs), results), about)
+    if write is not None:
+        write(scored)
     memory.forget()
-    return Scored(_frame(pairs, results), about)
+    return scored
 
 
 def _fill(
@@ -108,10 +116,18 @@ def _scores(
     return rows
 
 
-def _frame(pairs: Sequence[Pair], results: Mapping[str, Mapping[int, Row]]) -> pd.DataFrame:
+def _names(pairs: Sequence[Pair]) -> list[str]:
+    """Paths of images from the folder that they share, so that a/1.png and b/1.png are told apart."""
+    shared = os.path.commonpath([path.absolute().parent for path, _ in pairs])
+    return [path.absolute().relative_to(shared).as_posix() for path, _ in pairs]
+
+
+def _frame(
+    pairs: Sequence[Pair], names: Sequence[str], results: Mapping[str, Mapping[int, Row]]
+) -> pd.DataFrame:
     table: list[Row] = []
-    for i, (path, prompt) in enumerate(pairs):
-        row: Row = {"image": path.name, "prompt": prompt}
+    for i, (name, (_, prompt)) in enumerate(zip(names, pairs, strict=True)):
+        row: Row = {"image": name, "prompt": prompt}
         for rows in results.values():
             row |= {key: math.nan if value is None else value for key, value in rows[i]["values"].items()}
         row[CUT] = ", ".join(f"{name} {rows[i]['cut']}" for name, rows in results.items() if rows[i]["cut"])

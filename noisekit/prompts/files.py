@@ -9,12 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from noisekit.errors import BadValue
+from noisekit.pictures import check_file
 from noisekit.registry import shortened
+from noisekit.types import LONGEST_PROMPT, ControlledPrompt
 
 #: Names of the column that holds the text, in order of preference; case does not matter.
 COLUMNS = ("prompt", "prompts", "text", "caption")
@@ -37,7 +40,27 @@ class _Unreadable(Exception):
     """What is wrong with the content, as the end of a sentence about the file."""
 
 
+def checked_text(text: Any, where: str) -> str:
+    """The text without the space around it; `BadValue` where no text encoder could read it."""
+    if not isinstance(text, str):
+        raise BadValue(f"{where} holds {shortened(repr(text))} where a text should be")
+    text = ControlledPrompt(text.strip(), text.image) if isinstance(text, ControlledPrompt) else text.strip()
+    if len(text) > LONGEST_PROMPT:
+        raise BadValue(
+            f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {LONGEST_PROMPT} "
+            "allowed; text encoders read under 100 words, so shorten it"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadValue(
+            f"{where} holds {shortened(ascii(text))}, half of a character; save it as UTF-8"
+        ) from None
+    return text
+
+
 def _text(path: Path) -> str:
+    check_file(path, "prompt file")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -59,6 +82,7 @@ def _table(text: str, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) ->
     lines = _cells(text, delimiter, quoting, strict=False)
     start = next(i for i, (_, cells) in enumerate(lines) if cells)
     header, body = [cell.strip().lower() for cell in lines[start][1]], lines[start + 1 :]
+    _check_names(header)
     column = _column(header)
     uneven = [(number, len(cells)) for number, cells in body if len(cells) not in (0, len(header))]
     if uneven:
@@ -96,36 +120,53 @@ def _json(text: str) -> list[Record]:
     entries = _parsed(text)
     if not isinstance(entries, list):
         raise _Unreadable("is not a JSON list of texts or of records")
-    return [_record(entry) for entry in entries]
+    return [_record(entry, f" in entry {n}") for n, entry in enumerate(entries, 1)]
 
 
 def _json_lines(text: str) -> list[Record]:
     lines = enumerate(text.split("\n"), 1)
-    return [_record(_parsed(line, f" in line {n}")) if line.strip() else {"prompt": ""} for n, line in lines]
+    return [_json_line(line, f" in line {n}") if line.strip() else {"prompt": ""} for n, line in lines]
+
+
+def _json_line(line: str, where: str) -> Record:
+    return _record(_parsed(line, where), where)
 
 
 def _parsed(text: str, where: str = "") -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_fields)
     except (ValueError, RecursionError) as error:
         raise _Unreadable(f"is not valid JSON{where}: {error}") from None
 
 
-def _record(entry: Any) -> Record:
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_names([name for name, _ in pairs])
+    return dict(pairs)
+
+
+def _record(entry: Any, where: str) -> Record:
     if isinstance(entry, str):
         return {"prompt": entry}
     if not isinstance(entry, Mapping):
-        raise _Unreadable(f"holds {shortened(repr(entry))} where a text or a record should be")
-    row = {str(key).strip().lower(): value for key, value in entry.items()}
-    return {"prompt": row.pop(_column(list(row)))} | row
+        raise _Unreadable(f"holds {shortened(repr(entry))} where a text or a record should be{where}")
+    _check_names(names := [name.strip().lower() for name in entry])
+    row = dict(zip(names, entry.values(), strict=True))
+    return {"prompt": row.pop(_column(names, where))} | row
 
 
-def _column(names: list[str]) -> str:
+def _check_names(names: list[str]) -> None:
+    """Of two columns of one name only one would be read."""
+    twice = [name for name, times in Counter(names).items() if times > 1 and name]
+    if twice:
+        raise _Unreadable(f"has {shortened(repr(twice[0]))} twice; rename one of the two, or take it out")
+
+
+def _column(names: list[str], where: str = "") -> str:
     for name in COLUMNS:
         if name in names:
             return name
-    given = shortened(", ".join(names))
-    raise _Unreadable(f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}; it has: {given}")
+    given = shortened(", ".join(names)) or "none"
+    raise _Unreadable(f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}{where}; it has: {given}")
 
 
 _READERS: Mapping[str, Callable[[str], list[Record]]] = {

@@ -18,9 +18,9 @@ from typing import Any
 from noisekit.errors import BadValue, unknown
 from noisekit.prompts.cards import SuiteCard, cards
 from noisekit.prompts.download import fetch
-from noisekit.prompts.files import Record, read_records
+from noisekit.prompts.files import Record, checked_text, read_records
 from noisekit.registry import shortened
-from noisekit.types import LONGEST_PROMPT, ControlledPrompt
+from noisekit.types import ControlledPrompt
 
 #: Columns that sort prompts into categories, the most telling first; GenEval calls its tasks tags.
 CATEGORIES = ("kind", "category", "tag", "challenge")
@@ -190,7 +190,7 @@ def _suite(
     prompts: dict[str, Prompt] = {}
     empty = 0
     for record in records:
-        text = _checked(record["prompt"], where)
+        text = checked_text(record["prompt"], where)
         empty += not text
         if text and folder is not None and record.get(CONTROL):
             text = ControlledPrompt(text, folder / str(record[CONTROL]).strip())
@@ -211,22 +211,3 @@ def _suite(
     if not prompts:
         raise BadValue(f"{where} holds no prompt; give at least one line of text")
     return PromptSuite(name, tuple(prompts.values()), empty, len(records) - empty - len(prompts))
-
-
-def _checked(text: Any, where: str) -> str:
-    """The text without the space around it; `BadValue` where no text encoder could read it."""
-    if not isinstance(text, str):
-        raise BadValue(f"{where} holds {shortened(repr(text))} where a text should be")
-    text = ControlledPrompt(text.strip(), text.image) if isinstance(text, ControlledPrompt) else text.strip()
-    if len(text) > LONGEST_PROMPT:
-        raise BadValue(
-            f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {LONGEST_PROMPT} "
-            "allowed; text encoders read under 100 words, so shorten it"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadValue(
-            f"{where} holds {shortened(ascii(text))}, half of a character; save it as UTF-8"
-        ) from None
-    return text

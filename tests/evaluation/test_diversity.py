@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist
 
-from noisekit.evaluation.diversity import COLUMNS, distances, diversity, load_embedding, summary
+from noisekit.evaluation.diversity import COLUMNS, diversity, summary
+from noisekit.evaluation.embedding import distances, load_embedding
 
 
 def record(method: str, seeds: list[int], values: list[float], prompt: str = "p") -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 
 from noisekit.errors import BadValue
 from noisekit.evaluation import Evaluator
+from noisekit.evaluation.evaluator import checked_metrics
 from noisekit.world import draw, parse
 
 CAPTIONS = ["a red circle on a white background", "two blue squares", "a red circle above a blue square"]
@@ -59,6 +60,6 @@ def test_metrics_and_prompts_are_checked() -> None:
     with pytest.raises(BadValue, match="twice"):
         Evaluator(["truth", "truth"])
     with pytest.raises(BadValue, match="no metrics"):
-        Evaluator([])
+        checked_metrics([])
     with pytest.raises(BadValue, match="1 images came with 2 prompts"):
         Evaluator(["truth"])(torch.rand(1, 3, 32, 32), CAPTIONS[:2])

@@ -15,9 +15,9 @@ from noisekit.evaluation.noise_statistics import (
     excess_kurtosis,
     matrices,
     noise_statistics,
-    rings,
     singular_similarity,
 )
+from noisekit.evaluation.rings import rings
 
 
 def noise(count: int, *shape: int, seed: int = 0) -> torch.Tensor:

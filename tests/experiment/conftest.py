@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import noisekit.rewards
 from noisekit import registry
+from noisekit.rewards import loading
 
 
 @pytest.fixture
@@ -29,6 +29,6 @@ def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder.parent / "glow").symlink_to(folder)
     for name, toy in {"brightness": "Brightness", "glow": "Glow"}.items():
         monkeypatch.setitem(registry.REWARDS, name, f"tests.experiment.toys:{toy}")  # type: ignore[arg-type]
-    (folder.parent / "clip_score").symlink_to(noisekit.rewards.BUNDLED / "clip_score")
-    monkeypatch.setattr(noisekit.rewards, "BUNDLED", folder.parent)
+    (folder.parent / "clip_score").symlink_to(loading.BUNDLED / "clip_score")
+    monkeypatch.setattr(loading, "BUNDLED", folder.parent)
     return folder

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 import noisekit as nk
-from noisekit import rewards
 from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.experiment import Run, compare, load_run
+from noisekit.rewards import loading
 from noisekit.rewards.checkpoint import folder_hash
 from noisekit.types import COUNTED
 from tests.experiment.toys import COSINE, PROMPTS, SELECTION, CountingModel
@@ -181,7 +181,7 @@ def test_changed_weights_hide_what_the_old_ones_made(tmp_path: Path, brightness:
     assert len(lines(tmp_path / "store", "rows")) == 3 * 6 + 2 * 2
 
     (brightness / "retrained.txt").write_text("other weights")
-    rewards._loaded.cache_clear()
+    loading._loaded.cache_clear()
     folder_hash.cache_clear()
     again = CountingModel(width=0.3)
     shown = run(tmp_path / "store", again, [SELECTION], metrics=["brightness"], prompts=PROMPTS[:1])

@@ -19,7 +19,7 @@ from msgspec.structs import fields
 from PIL import Image
 
 from noisekit.errors import BadValue
-from noisekit.evaluation.noise_statistics import sizes
+from noisekit.evaluation.rings import sizes
 from noisekit.experiment import files, load_run
 from noisekit.experiment.schema import LINES, Kind
 from noisekit.experiment.states import Contents

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 import noisekit as nk
-from noisekit import rewards
 from noisekit.errors import BadValue, NoisekitError
 from noisekit.experiment import load_plan, run_plan
 from noisekit.experiment.overview import overview
@@ -26,6 +25,7 @@ from noisekit.experiment.units import Generation, Scoring
 from noisekit.experiment.why import explain, explain_score
 from noisekit.experiment.worker import Tools
 from noisekit.models.base import Conditioning
+from noisekit.rewards import loading
 from noisekit.rewards.checkpoint import folder_hash
 from tests.experiment.toys import COSINE, PROMPTS, SELECTION, CountingModel
 
@@ -377,11 +377,11 @@ def test_why_a_score_is_lacking_is_the_fact_that_differs(
     run(store, metrics=both, weights="tiny")
     assert why() == ["only these images lack such a score"]
     (brightness / "retrained.txt").write_text("other weights")
-    rewards._loaded.cache_clear()
+    loading._loaded.cache_clear()
     folder_hash.cache_clear()
     assert why() == ["scores in the store are by other weights of it"]
     monkeypatch.setattr(Brightness, "version", "brighter")
-    rewards._loaded.cache_clear()
+    loading._loaded.cache_clear()
     first, *others = why()
     assert first.endswith("another metric of this name; it differs in")
     assert others == [f"version: stored {lines(store, 'metrics')[-1]['version']!r}, wanted 'brighter'"]

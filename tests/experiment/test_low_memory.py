@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from torch import Tensor
 
-from noisekit import rewards
 from noisekit.errors import BadValue
 from noisekit.experiment import Run, load_plan, run_plan
-from noisekit.rewards import Reward
+from noisekit.rewards import Reward, loading
 from tests.experiment.toys import PROMPTS, SELECTION, CountingModel
 
 METRICS = ["hps", "truth", "aesthetic"]
@@ -27,11 +26,11 @@ def run(store: Path, model: Any = None, **given: Any) -> Run:
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rewards were in memory each time that one of them judged."""
-    rewards.release()
+    loading.release()
     judge, counts = Reward.judge, list[int]()
 
     def counting(self: Reward, images: Tensor, prompts: Any) -> Tensor:
-        counts.append(rewards._loaded.cache_info().currsize)
+        counts.append(loading._loaded.cache_info().currsize)
         return judge(self, images, prompts)
 
     monkeypatch.setattr(Reward, "judge", counting)

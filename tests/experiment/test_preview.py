@@ -32,7 +32,7 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("noisekit.experiment.sources.load_model", loading)
     monkeypatch.setattr("noisekit.methods.transfer.load_model", loading)
-    monkeypatch.setattr("noisekit.rewards._loaded", loading)
+    monkeypatch.setattr("noisekit.rewards.loading._loaded", loading)
 
 
 def looked_at(tmp_path: Path, **given: Any) -> Overview:

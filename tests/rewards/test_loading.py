@@ -11,9 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import noisekit.rewards as rewards
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
-from noisekit.rewards import load_reward, parse_weights, weighted_reward
+from noisekit.rewards import load_reward, loading, parse_weights, weighted_reward
 from noisekit.rewards.clip_score import CLIPScore
 
 PROMPTS = ["a red circle", "two blue squares", "a red circle"]
@@ -44,10 +43,10 @@ def bundled(
     """The random checkpoints in the place of the bundled ones."""
     for name, fixture in FOLDERS.items():
         shutil.copytree(request.getfixturevalue(fixture), tmp_path / name)
-    monkeypatch.setattr(rewards, "BUNDLED", tmp_path)
-    rewards._loaded.cache_clear()
+    monkeypatch.setattr(loading, "BUNDLED", tmp_path)
+    loading._loaded.cache_clear()
     yield tmp_path
-    rewards._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 def images(*shape: int) -> torch.Tensor:
