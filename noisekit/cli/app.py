@@ -26,6 +26,7 @@ from noisekit.cli.screen import console, help_alone, quiet, say
 from noisekit.cli.seeds import app as seeds
 from noisekit.cli.status import status
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 
 app = typer.Typer(
     name="noisekit",
@@ -193,6 +194,7 @@ def generate(
     checked_prompts(prompt)
     if control is not None:
         prompt = ControlledPrompt(prompt, control)
+    output = given_path(output)
     if output.suffix.lower() != ".png":
         raise BadValue(f"output {str(output)!r} does not end in .png")
     options.check_writable(output)
@@ -236,4 +238,4 @@ def build(
         from noisekit.errors import unknown
 
         raise unknown("stage", stage, recipe.STAGES)
-    recipe.build(stage, work, out or BUNDLED)
+    recipe.build(stage, given_path(work), given_path(out or BUNDLED))

@@ -11,6 +11,7 @@ import typer
 
 from noisekit.cli.screen import help_alone, say
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 
 app = typer.Typer(
     help="Write a noise method of your own.",
@@ -44,7 +45,7 @@ def new(
         )
     if name in METHODS:
         raise BadValue(f"there is a method {name!r} already ({METHODS[name]}); choose another name")
-    folder = out or Path(name)
+    folder = given_path(out or name)
     try:
         folder.mkdir(parents=True)
     except FileExistsError:

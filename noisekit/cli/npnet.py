@@ -15,6 +15,7 @@ from noisekit.cli import options
 from noisekit.cli.interrupt import Interrupted
 from noisekit.cli.screen import help_alone, quiet, say
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 
 app = typer.Typer(
     help="Train a network that turns a random noise into a golden one.",
@@ -168,6 +169,7 @@ def convert(
     from noisekit.files import whole_folder
     from noisekit.npnet.published import load_published
 
+    out = given_path(out)
     if out.exists():
         raise BadValue(f"{str(out)!r} is there already; give a folder that is not")
     network = load_published(source)

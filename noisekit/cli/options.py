@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 from noisekit.registry import DEFAULT_METRICS
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def budget(seconds: float | None, calls: float | None, candidates: int | None) -
 
 def check_writable(path: Path) -> None:
     """Raise `BadValue` unless a file can be written at `path`; nothing is left behind."""
+    path = given_path(path)
     there = path.exists()
     try:
         with path.open("ab"):

@@ -10,6 +10,7 @@ import typer
 from noisekit.cli import options
 from noisekit.cli.screen import console, say
 from noisekit.errors import unknown
+from noisekit.paths import given_path
 
 FORMATS = ("html", "markdown", "latex")
 
@@ -51,5 +52,5 @@ def report(
     if output is None:
         say(text, end="")
     else:
-        output.write_text(text, encoding="utf-8")
+        given_path(output).write_text(text, encoding="utf-8")
         say(output)

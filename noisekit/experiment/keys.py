@@ -20,6 +20,7 @@ from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.base import checked_seeds
 from noisekit.models.loading import MODEL_SETTINGS
 from noisekit.noise import Convention
+from noisekit.paths import given_path
 from noisekit.prompts import PromptSuite, load_prompts
 from noisekit.registry import printed
 from noisekit.rewards import Weights
@@ -196,7 +197,7 @@ def _budget(given: Any, where: str) -> Budget:
 
 def _weights(given: Any, where: str) -> str:
     weights = text(given, where, "tiny, published or a folder")
-    if weights not in get_args(Weights) and not os.path.exists(weights):
+    if weights not in get_args(Weights) and not os.path.exists(given_path(weights)):
         raise BadValue(f"{where} {weights!r} is neither tiny nor published, and no folder is there")
     return weights
 
@@ -211,7 +212,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[Any, str], str]:
 
 
 def _folder(given: Any, where: str) -> Path:
-    return Path(given if isinstance(given, Path) else text(given, where, "a folder")).expanduser()
+    return given_path(given if isinstance(given, Path) else text(given, where, "a folder"))
 
 
 READERS: Mapping[str, Callable[[Any, str], Any]] = {

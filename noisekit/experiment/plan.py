@@ -34,6 +34,7 @@ from noisekit.experiment.space import Search
 from noisekit.experiment.yaml import read_yaml
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.noise import Convention
+from noisekit.paths import given_path
 from noisekit.prompts import PromptSuite
 from noisekit.registry import DEFAULT_METRICS
 from noisekit.types import Budget
@@ -87,7 +88,7 @@ class Plan:
         chosen = store or self.store
         if chosen is None:
             raise BadValue("the plan names no store; write `store: FOLDER` into it, or give --store FOLDER")
-        return Path(chosen)
+        return given_path(chosen)
 
 
 def load_plan(source: str | Path | Mapping[str, Any] | Plan) -> Plan:
@@ -101,7 +102,7 @@ def load_plan(source: str | Path | Mapping[str, Any] | Plan) -> Plan:
         return source
     if isinstance(source, Mapping):
         return _plan(source)
-    path = Path(source)
+    path = given_path(source)
     said = read_yaml(path)
     if said.value is None:
         raise BadValue(f"plan {str(path)!r} is empty; a plan names at least models and methods")

@@ -37,6 +37,7 @@ from noisekit.models.cards import Card, cards
 from noisekit.models.outline import NotLoaded, Outline, outline
 from noisekit.models.places import needs, presence
 from noisekit.npnet.checkpoint import REPOSITORY
+from noisekit.paths import given_path
 from noisekit.rewards import check_weights, published
 from noisekit.rewards.cards import variants
 from noisekit.types import Budget
@@ -147,7 +148,7 @@ def _scored(store: Store | None, weights: str) -> set[tuple[str, str]]:
     """Images of a store and metrics that scored them by weights of this name, or that have none."""
     if store is None:
         return set()
-    names = {weights, Path(weights).resolve().name, "none"}
+    names = {weights, given_path(weights).resolve().name, "none"}
     these = {row["metric_id"] for row in store.lines("metrics") if row["weights"] in names}
     table = store.columns("scores", {"id": "key", "metric": "text", "metric_id": "text"})
     table = table[table["metric_id"].isin(these)]
@@ -228,4 +229,4 @@ def _check_artefacts(method: NoiseMethod) -> Iterator[str]:
 
 
 def _may_be_on_a_hub(artefact: str) -> bool:
-    return bool(REPOSITORY.fullmatch(artefact)) and not Path(artefact).expanduser().exists()
+    return bool(REPOSITORY.fullmatch(artefact)) and not given_path(artefact).exists()

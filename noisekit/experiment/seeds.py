@@ -32,6 +32,7 @@ from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models import Model
 from noisekit.noise import NoiseSource, published_noise
 from noisekit.npnet.pairs import fingerprint
+from noisekit.paths import given_path
 from noisekit.prompts import Prompt, PromptSuite
 
 Cell = tuple[str, int]
@@ -60,7 +61,7 @@ def rank_seeds(
     (metric,) = evaluator.metrics.values()
     about = {"model_id": fingerprint(model.identity), "metric": metric.info.name}
     about |= {"metric_id": fingerprint(metric.identity)}
-    path = Path(folder)
+    path = given_path(folder)
     with kept(path), only_writer(path):
         _prepare(path, about)
         table = _table(model, prompts, pool, evaluator, path, batch or model.card.batch, progress)

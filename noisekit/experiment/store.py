@@ -43,7 +43,7 @@ from noisekit.experiment.png import read_image, write_png
 from noisekit.experiment.schema import LINES, Kind
 from noisekit.files import write_json, write_whole
 from noisekit.noise import Convention
-from noisekit.paths import path_within
+from noisekit.paths import given_path, path_within
 
 MANIFEST = "manifest.json"
 
@@ -59,7 +59,7 @@ class Store:
     @classmethod
     def read(cls, folder: str | Path) -> Self:
         """Raise `BadValue` where there is no store, or one of another schema."""
-        path = Path(folder)
+        path = given_path(folder)
         file = path / MANIFEST
         if not file.exists():
             raise BadValue(f"{str(path)!r} is no run: it holds no {MANIFEST}")
@@ -79,7 +79,7 @@ class Store:
     @classmethod
     def prepare(cls, folder: str | Path, convention: Convention) -> Self:
         """Begin a store, or open one to go on with it; raise `BadValue` where nothing can be written or read."""
-        path = Path(folder)
+        path = given_path(folder)
         parts = (*get_args(Kind), "images")
         try:
             path.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ from noisekit.methods.parameters import parameter
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource, generator, published_noise
 from noisekit.npnet.pairs import fingerprint
+from noisekit.paths import given_path
 from noisekit.types import Candidate, Cost
 
 #: Folder of what ships with noisekit, and the file that makes a folder a ranking.
@@ -66,7 +67,7 @@ class SeedRanking:
     @classmethod
     def read(cls, artefact: str | Path) -> Self:
         """From a folder, or from a bundled one by its name; raises `BadValue` or `CorruptWeights`."""
-        places = (BUNDLED / artefact / FILE, Path(artefact).expanduser() / FILE)
+        places = (BUNDLED / artefact / FILE, given_path(artefact) / FILE)
         file = next((place for place in places if place.is_file()), None)
         if file is None:
             raise BadValue(

@@ -26,6 +26,7 @@ from noisekit.errors import BadValue, CorruptWeights
 from noisekit.files import read_json, whole, write_json
 from noisekit.npnet.network import NPNet, NPNetConfig
 from noisekit.npnet.published import about, load_published
+from noisekit.paths import given_path
 from noisekit.rewards.checkpoint import DAMAGE, damaged, read_config, require
 
 #: Folder of the weights that ship with noisekit.
@@ -42,10 +43,10 @@ def find_artefact(name: str) -> Path:
 
     Raises `BadValue` if it is none of them, or if the hub cannot be reached.
     """
-    for path in (BUNDLED / name, Path(name).expanduser()):
+    for path in (BUNDLED / name, given_path(name)):
         if path.is_file() or ((path / CONFIG).is_file() and (path / CARD).is_file()):
             return path
-    if REPOSITORY.fullmatch(name) and not Path(name).exists():
+    if REPOSITORY.fullmatch(name) and not given_path(name).exists():
         return from_hub(name)
     raise BadValue(
         f"artefact {name!r} of npnet is neither a published .pth file nor a folder with {CONFIG}, {WEIGHTS} and {CARD}; "

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError
 from noisekit.files import kept, only_writer, parse_json, read_json, whole, write_json, write_whole
+from noisekit.paths import given_path
 from noisekit.rewards.checkpoint import DAMAGE, damaged
 
 COLLECTION = "collection.json"
@@ -126,7 +127,7 @@ class Collection:
     @classmethod
     def read(cls, folder: str | Path) -> Collection:
         """Raise `BadValue` where there is none, `CorruptWeights` where it does not read."""
-        file = Path(folder) / COLLECTION
+        file = given_path(folder) / COLLECTION
         try:
             about = read_json(file)
             if not isinstance(about, dict):
@@ -138,7 +139,7 @@ class Collection:
             ) from None
         except ValueError as error:
             raise CorruptWeights(f"{str(file)!r} does not say how its pairs came about ({error})") from None
-        return cls(Path(folder), about)
+        return cls(given_path(folder), about)
 
     def said(self, name: str) -> Any:
         """A value of `about`; raises `CorruptWeights` where it is missing."""
@@ -154,7 +155,7 @@ class Collection:
 
         Raises `BadValue` where another way of collecting began it, or the folder cannot be written.
         """
-        path = Path(folder)
+        path = given_path(folder)
         try:
             with only_writer(path, PATIENCE):
                 if not (path / COLLECTION).exists():

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from noisekit.errors import CorruptWeights
 from noisekit.npnet.network import PUBLISHED, NPNet, NPNetConfig
+from noisekit.paths import given_path
 from noisekit.pickles import read_pickle
 from noisekit.rewards.checkpoint import require
 
@@ -42,7 +43,7 @@ def load_published(file: str | Path, config: NPNetConfig | None = None) -> NPNet
     Names that timm's Swin transformer has changed since are mapped. Raises `CorruptWeights` for files that are damaged,
     that hold anything but tensors, or other tensors than NPNet's.
     """
-    path = Path(file)
+    path = given_path(file)
     require(path)
     weights = _ours(read_pickle(path), path)
     network = NPNet.filled(config or _config(weights, path), weights, str(path))

@@ -33,6 +33,7 @@ from noisekit.npnet.checkpoint import save_artefact
 from noisekit.npnet.collect import scored_by
 from noisekit.npnet.network import NPNet, NPNetConfig, suited
 from noisekit.npnet.pairs import Collection, Pairs, fingerprint, load_pairs
+from noisekit.paths import given_path
 from noisekit.pickles import read_pickle, write_pickle
 from noisekit.rewards.checkpoint import DAMAGE, damaged
 
@@ -79,7 +80,7 @@ def train(
     Raises `BadValue` for pairs of another model, or when `out` holds another training; `Unwritable` on a full disk, or while
     another process trains into `out`.
     """
-    training, folder = training or Training(), Path(out)
+    training, folder = training or Training(), given_path(out)
     if collection.said("model_id") != fingerprint(model.identity):
         raise BadValue(
             f"the pairs in {str(collection.folder)!r} are those of model {collection.said('model')!r}, and {model.name!r} "

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from noisekit.errors import BadValue, unknown
+from noisekit.paths import given_path
 from noisekit.prompts.cards import SuiteCard, cards
 from noisekit.prompts.download import fetch
 from noisekit.prompts.files import Record, checked_text, read_records
@@ -108,7 +109,7 @@ def _read(source: str | Path | Sequence[str]) -> PromptSuite:
     named = _NAME.fullmatch(source) if isinstance(source, str) else None
     if named and (named["name"] in (*BUNDLED, *cards())):
         return _by_name(**named.groupdict())
-    path = Path(source).expanduser()
+    path = given_path(source)
     try:
         there = path.exists()
     except OSError:  # a name longer than any file's
@@ -131,9 +132,7 @@ def _public(card: SuiteCard, category: str | None, copy: str | None) -> PromptSu
     chosen = {part: file for part, file in card.files.items() if part == category} or card.files
     records: list[Record] = []
     for part, file in chosen.items():
-        path = (
-            fetch(card, file) if copy is None else _in_copy(card, file, Path(copy).expanduser(), len(chosen))
-        )
+        path = fetch(card, file) if copy is None else _in_copy(card, file, given_path(copy), len(chosen))
         try:
             entries = read_records(path)
         except BadValue as problem:
@@ -193,7 +192,7 @@ def _suite(
         text = checked_text(record["prompt"], where)
         empty += not text
         if text and folder is not None and record.get(CONTROL):
-            text = ControlledPrompt(text, folder / str(record[CONTROL]).strip())
+            text = ControlledPrompt(text, folder / given_path(str(record[CONTROL]).strip()))
         if text and text not in prompts:
             others = {key: value for key, value in record.items() if key != "prompt"}
             named = {

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from noisekit.errors import BadValue
 from noisekit.evaluation.metric import families
 from noisekit.files import write_whole
+from noisekit.paths import given_path
 from noisekit.report.categories import categories
 from noisekit.report.claims import claims, strengths
 from noisekit.report.correlation import correlation_table
@@ -67,7 +68,7 @@ def _page(template: str, content: Mapping[str, Any]) -> str:
 
 
 def _write(text: str, path: str | Path) -> Path:
-    target = Path(path)
+    target = given_path(path)
     try:
         write_whole(target, text.encode(errors="backslashreplace"))
     except OSError as error:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from noisekit.cost import counted
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 from noisekit.rewards.checkpoint import folder_hash
 from noisekit.rewards.half import steady
 from noisekit.rewards.preprocess import AsItIs, Preparation, Preprocess
@@ -81,7 +82,7 @@ class Reward(ABC):
         **settings: Any,
     ) -> Self:
         """Load from a checkpoint folder; `weights` is the name to show, by default the folder's."""
-        path = Path(folder)
+        path = given_path(folder)
         return cls(path, weights or path.resolve().name, device, **settings)
 
     def preparation(self, folder: Path) -> Preparation:

@@ -13,6 +13,7 @@ import torch
 
 from noisekit import registry
 from noisekit.errors import BadValue, NotSupported
+from noisekit.paths import given_path
 from noisekit.rewards import published
 from noisekit.rewards.base import Precision, Reward
 from noisekit.rewards.cards import variants
@@ -54,7 +55,7 @@ def locate(name: str, weights: str) -> tuple[Path, str]:
                 f"reward {name!r} has no published checkpoint that noisekit knows; give a path"
             )
         return published.published(name), weights
-    path = Path(weights)
+    path = given_path(weights)
     if path.is_dir():
         own = path / name if (path / name).is_dir() else path
         if not any(file.is_file() for file in own.iterdir()):

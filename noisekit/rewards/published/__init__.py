@@ -16,6 +16,7 @@ from pathlib import Path
 
 from noisekit.errors import BadValue, CorruptWeights, Unwritable
 from noisekit.files import whole_folder
+from noisekit.paths import given_path
 from noisekit.rewards.cards import Checkpoint, variants
 from noisekit.rewards.checkpoint import SOURCES
 from noisekit.rewards.published import sources
@@ -45,6 +46,7 @@ def fetch(name: str) -> Path:
 
 def convert(name: str, source: Path, target: Path) -> None:
     """Write a new folder that the reward reads, out of a file in the published format, or a folder with the files."""
+    source, target = given_path(source), given_path(target)
     if target.exists():
         raise BadValue(f"target {str(target)!r} is there already; give a folder that is not")
     checkpoint = variants()[name].checkpoint
