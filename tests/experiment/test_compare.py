@@ -116,7 +116,7 @@ def test_an_interruption_keeps_what_is_finished(tmp_path: Path, stop_at: int) ->
     resumed = run(tmp_path / "stopped", methods=[SELECTION], batch=2).frame()
     whole = run(tmp_path / "whole", methods=[SELECTION]).frame()
     columns = ["prompt", "seed", "image", "truth", "noise_norm", "calls"]
-    pd.testing.assert_frame_equal(resumed[columns], whole[columns], rtol=1e-5)
+    pd.testing.assert_frame_equal(resumed[columns], whole[columns], rtol=1e-4, atol=1e-5)
 
 
 def test_images_and_identities_do_not_depend_on_the_batch(tmp_path: Path) -> None:

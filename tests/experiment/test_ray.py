@@ -98,7 +98,7 @@ def test_the_rows_are_those_of_one_process_though_a_worker_was_lost(tmp_path: Pa
     with pytest.warns(UserWarning, match="a worker was lost over 2 images; another one does them"):
         run = run_plan(given, store=tmp_path / "ray", executor="ray", progress=False)
     assert died.exists()
-    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-5)
+    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-4, atol=1e-5)
     assert_once(tmp_path / "ray", whole)
     assert run.failures().empty
     writers = [file for file in (tmp_path / "ray" / "rows").glob("*.jsonl") if file.stat().st_size]
@@ -222,7 +222,7 @@ def test_a_machine_that_is_lost_in_mid_run_costs_no_cell(tmp_path: Path) -> None
     finally:
         several.shutdown()
         signal.signal(signal.SIGTERM, handler)
-    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-5)
+    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-4, atol=1e-5)
     assert_once(tmp_path / "ray", whole)
 
 
@@ -247,5 +247,5 @@ def test_ray_starts_here_on_demand_and_a_signal_finishes_the_batches_under_way(t
     until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30)
     run = run_plan(load_plan(given), store=store, progress=False)
     whole = table(run_plan(load_plan(given), store=tmp_path / "whole", progress=False))
-    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-5)
+    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-4, atol=1e-5)
     assert_once(store, whole)

@@ -92,7 +92,7 @@ def test_scores_are_the_evaluators_whatever_the_batch_and_order(
     assert reading.read == 7
     whole = Evaluator(METRICS)([read_image(path) for path, _ in pairs], [text for _, text in pairs])
     torch.testing.assert_close(
-        torch.tensor(frame[METRICS].to_numpy()), torch.tensor(whole.to_numpy()), rtol=1e-5, atol=1e-5
+        torch.tensor(frame[METRICS].to_numpy()), torch.tensor(whole.to_numpy()), rtol=1e-4, atol=1e-4
     )
     assert list(frame["image"]) == [f"{i}.png" for i in range(7)]
     tokens = rewards.load_reward("clip_score").cut([LONG])[0]

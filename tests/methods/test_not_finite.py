@@ -54,10 +54,10 @@ def test_a_sample_that_breaks_keeps_its_best_and_the_others_go_on(model, monkeyp
     cut = load_method(RENO.replace("6", "3"))(model, PROMPTS)
     assert found.broken == {1: "gradient"}
     assert found.stopped == "done"
-    torch.testing.assert_close(found.noise[[0, 2]], whole.noise[[0, 2]], atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.noise[1], cut.noise[1], atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.images[1], cut.images[1], atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.score[1], cut.score[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.noise[[0, 2]], whole.noise[[0, 2]], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.noise[1], cut.noise[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.images[1], cut.images[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.score[1], cut.score[1], atol=1e-4, rtol=0)
 
 
 def test_a_search_stops_when_every_sample_is_broken(model, monkeypatch):

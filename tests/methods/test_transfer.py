@@ -28,7 +28,7 @@ def turbo():
 def test_the_noise_is_that_of_the_searched_model_and_the_image_the_others(tiny, turbo):
     found = load_method(RENO)(turbo, PROMPTS)
     result = load_method(ACROSS)(tiny, PROMPTS)
-    torch.testing.assert_close(result.noise, found.noise, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.noise, found.noise, atol=1e-4, rtol=0)
     assert not torch.equal(result.noise, result.initial)
     torch.testing.assert_close(result.images, tiny.decode(tiny.sample(result.noise, tiny.encode(PROMPTS))))
     assert result.score is None

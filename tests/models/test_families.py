@@ -36,7 +36,7 @@ def test_the_pipelines_own_call_gives_the_same_images(name, family, pipe, steps,
     model = loaded(family, pipe, steps=steps, guidance=guidance)
     noise = noise_of(model)
     ours = images(model, noise, PROMPTS, [0] * 3)
-    torch.testing.assert_close(ours, own_call(model, noise, PROMPTS, [0] * 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, own_call(model, noise, PROMPTS, [0] * 3), atol=1e-4, rtol=0)
     assert ours.std() > 0.05
     other = images(model, noise, PROMPTS[::-1], [0] * 3)
     assert (other[0] - ours[0]).abs().max() > 1e-4  # the text is heard
@@ -48,7 +48,7 @@ def test_an_image_of_another_shape_is_the_pipelines_own_too(family, pipe):
     noise = noise_of(model)
     ours = images(model, noise, PROMPTS, [0] * 3)
     assert ours.shape[2:] == family.wide
-    torch.testing.assert_close(ours, own_call(model, noise, PROMPTS, [0] * 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, own_call(model, noise, PROMPTS, [0] * 3), atol=1e-4, rtol=0)
     with pytest.raises(BadValue, match="no multiple"):
         loaded(family, pipe, size=family.wide[0] + 1)
 
@@ -60,7 +60,7 @@ def test_a_batch_of_three_equals_its_singles(family, pipe):
     together = images(model, noise, PROMPTS, [0, 1, 2])
     for i, prompt in enumerate(PROMPTS):
         alone = images(model, noise[i : i + 1], [prompt], [i])
-        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-4, rtol=0)
 
 
 @torch.no_grad()

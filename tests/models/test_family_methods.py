@@ -70,7 +70,7 @@ def test_the_dmd_student_reads_the_noise_at_its_timestep():
     alpha_bar = model.pipe.scheduler.alphas_cumprod[400]
     u = model.predict(noise, torch.tensor(400), conditioning, 0.0)
     expected = (noise - (1 - alpha_bar).sqrt() * u) / alpha_bar.sqrt()
-    torch.testing.assert_close(model.sample(noise, conditioning), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.sample(noise, conditioning), expected, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -99,9 +99,9 @@ def test_a_flow_moves_along_the_velocity_of_its_network(name):
         return model.predict(x, t, conditioning, 2.0)
 
     latents = model.sample(noise, conditioning)
-    torch.testing.assert_close(latents, noise - u(noise, start), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(latents, noise - u(noise, start), atol=1e-4, rtol=1e-4)
     back = DDIM().invert(u, latents, model.grid(1))
-    torch.testing.assert_close(back, latents + u(latents, start), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(back, latents + u(latents, start), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()

@@ -393,7 +393,7 @@ class TestMemory:
         sliced = load_model(folder, steps=2, guidance=2.0, slicing=True)
         assert sliced.pipe.vae.use_slicing
         assert sliced.identity == model.identity
-        torch.testing.assert_close(image(sliced), image(model), atol=1e-5, rtol=0)
+        torch.testing.assert_close(image(sliced), image(model), atol=1e-4, rtol=0)
         tiled = load_model(folder, steps=1, guidance=2.0, tiling=True, size=64)
         whole = load_model(folder, steps=1, guidance=2.0, size=64)
         assert tiled.label == "base(steps=1, guidance=2.0, size=64, tiling=True)"

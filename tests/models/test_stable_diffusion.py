@@ -69,10 +69,10 @@ def test_batches_in_any_order_equal_singles(model):
     order = torch.tensor([3, 0, 7, 1, 5, 2, 6, 4])
     together = model.predict(noise, t, conditioning, 3.0)
     shuffled = model.predict(noise[order], t, model.encode([prompts[i] for i in order]), 3.0)
-    torch.testing.assert_close(shuffled, together[order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(shuffled, together[order], atol=1e-4, rtol=0)
     for i, prompt in enumerate(prompts):
         alone = model.predict(noise[i : i + 1], t, model.encode([prompt]), 3.0)
-        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-4, rtol=0)
     latents = model.sample(noise, conditioning, steps=5)
     singles = [model.sample(noise[i : i + 1], model.encode([p]), steps=5) for i, p in enumerate(prompts)]
     torch.testing.assert_close(latents, torch.cat(singles), atol=1e-4, rtol=0)
@@ -120,7 +120,7 @@ def test_a_users_own_pipeline_is_taken_as_it_is(pipe, model):
     own = load_model(pipe, steps=4, guidance=3.0)
     noise = torch.randn(2, *own.noise_shape, generator=torch.Generator().manual_seed(0))
     ours, folders = (m.sample(noise, m.encode(PROMPTS)) for m in (own, model))
-    torch.testing.assert_close(ours, folders, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, folders, atol=1e-4, rtol=0)
     assert own.pipe is pipe
     assert own.identity["weights"] == model.identity["weights"]
     assert load_model(own) is own

@@ -31,13 +31,13 @@ def test_a_batch_of_eight_in_any_order_equals_its_singles(model):
     t, guidance = model.grid(5).timesteps[0], model.card.guidance
     together = model.predict(noise, t, conditioning, guidance)
     torch.testing.assert_close(
-        model.predict(noise[ORDER], t, shuffled, guidance), together[ORDER], atol=1e-5, rtol=0
+        model.predict(noise[ORDER], t, shuffled, guidance), together[ORDER], atol=1e-4, rtol=0
     )
     latents = model.sample(noise, conditioning, steps=5)
     for i, prompt in enumerate(PROMPTS):
         alone = model.encode([prompt])
         torch.testing.assert_close(
-            model.predict(noise[i : i + 1], t, alone, guidance), together[i : i + 1], atol=1e-5, rtol=0
+            model.predict(noise[i : i + 1], t, alone, guidance), together[i : i + 1], atol=1e-4, rtol=0
         )
         torch.testing.assert_close(
             model.sample(noise[i : i + 1], alone, steps=5), latents[i : i + 1], atol=1e-4, rtol=0

@@ -116,7 +116,7 @@ def test_the_pipelines_own_call_gives_the_same_image(family, guidance, size):
     result = load_method("standard")(model, family.prompts, seeds=[3])
     theirs = own_call(model, family.prompts, result.noise, source.sampler_generators())
     assert result.images.shape[2:] == (size or (16, 16))
-    torch.testing.assert_close(result.images, theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.images, theirs, atol=1e-4, rtol=0)
 
 
 def test_a_found_noise_gives_its_image_in_the_pipelines_own_call(family, model):
@@ -124,7 +124,7 @@ def test_a_found_noise_gives_its_image_in_the_pipelines_own_call(family, model):
     assert (result.noise - result.initial).abs().max() > 1e-2
     generators = NoiseSource(model.noise_shape, family.prompts, [0] * 3).sampler_generators()
     theirs = own_call(model, family.prompts, result.noise, generators)
-    torch.testing.assert_close(result.images, theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.images, theirs, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("spec", INVERTING + CLIMBING + ANYWHERE)
@@ -212,7 +212,7 @@ def test_copies_of_a_batch_are_predicted_as_the_batch_is(family, model):
     t, guidance = torch.tensor(500), model.card.guidance
     once = model.predict(x, t, conditioning, guidance)
     twice = model.predict(torch.cat([x, x]), t, conditioning.repeat(2), guidance)
-    torch.testing.assert_close(twice, torch.cat([once, once]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(twice, torch.cat([once, once]), atol=1e-4, rtol=0)
 
 
 class TestNoPrompt:

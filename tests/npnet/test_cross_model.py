@@ -32,7 +32,7 @@ def test_a_network_that_changes_nothing_gives_the_noise_back():
     x = torch.randn(2, 4, 8, 8)
     with torch.no_grad():
         golden = network(spread(x, 2, lambda i: torch.randn(2, 4, 8, 8)), None)
-    torch.testing.assert_close(gather(golden, 2), x, atol=1e-5, rtol=0)
+    torch.testing.assert_close(gather(golden, 2), x, atol=1e-4, rtol=0)
 
 
 def test_which_latents_a_network_can_serve():

@@ -44,7 +44,7 @@ def test_the_embedding_is_the_one_that_is_judged(clip_folder: Path) -> None:
     embeddings = clip.embed(pictures)
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2))
     judged = 100 * (embeddings * clip.towers.text(PROMPTS)[0]).sum(1)
-    torch.testing.assert_close(judged, clip.judge(pictures, PROMPTS), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(judged, clip.judge(pictures, PROMPTS), rtol=1e-4, atol=1e-4)
 
 
 def test_hps_is_the_cosine_at_the_end_of_text(hps_folder: Path) -> None:

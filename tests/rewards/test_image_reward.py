@@ -99,7 +99,7 @@ def test_agrees_with_the_reference_whatever_is_padded(image_reward_folder: Path)
     expected = torch.stack(
         [reference.reward((p - MEAN) / STD, ids) for p, ids in zip(pictures, prompts.values())]
     )
-    torch.testing.assert_close(scores, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
     assert expected.std() > 0.05  # images and prompts differ
     found, wanted = (torch.autograd.grad(total.sum(), pictures)[0] for total in (scores, expected))
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5 * wanted.abs().max().item())

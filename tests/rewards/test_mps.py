@@ -127,7 +127,7 @@ def test_agrees_with_the_reference_in_any_batch(mps: MPS, mps_folder: Path) -> N
     for order in ([0, 1, 2], [2, 0, 1], [1], [2, 2, 0]):
         prompts = [list(PROMPTS)[i] for i in order]
         found = MPS.from_folder(mps_folder)(pictures(3)[order], prompts)
-        torch.testing.assert_close(found, expected[order], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found, expected[order], rtol=1e-4, atol=1e-4)
 
 
 def test_each_row_of_the_mask_has_its_own_maximum(mps: MPS) -> None:

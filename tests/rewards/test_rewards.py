@@ -122,8 +122,8 @@ def test_a_batch_equals_its_singles_in_any_order(reward: Reward) -> None:
     for look in (reward, reward.judge):
         batch = look(pictures, PROMPTS)
         singles = torch.cat([look(picture[None], [prompt]) for picture, prompt in zip(pictures, PROMPTS)])
-        torch.testing.assert_close(batch, singles, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(look(pictures.flip(0), PROMPTS[::-1]), batch.flip(0), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(batch, singles, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(look(pictures.flip(0), PROMPTS[::-1]), batch.flip(0), rtol=1e-4, atol=1e-4)
         assert batch.shape == (3,)
         assert batch.dtype == torch.float32
 

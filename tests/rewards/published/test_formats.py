@@ -102,7 +102,7 @@ def test_mps_scores_and_climbs_as_the_released_modules(form: str, tmp_path: Path
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
     expected = official((images - mean) / std, ids, conditions, 0.6)
     found = mps(images, PROMPTS)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     slopes = [torch.autograd.grad(total.sum(), images)[0] for total in (found, expected)]
     largest = slopes[1].abs().max().item()
     torch.testing.assert_close(slopes[0], slopes[1], atol=1e-5 * largest, rtol=1e-5)
