@@ -1,12 +1,12 @@
 """A run: what a store holds, as tables.
 
 A store may hold more than is shown. When a model's weights, a method's version or a metric's weights have changed since,
-tables show the newest only: for each model the images of its last identity, and so on.
+tables show the newest only: for each model the images of the identity that was asked for last, and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -28,6 +28,7 @@ from noisekit.experiment.columns import Form
 from noisekit.experiment.export import write_table
 from noisekit.experiment.failures import unresolved
 from noisekit.experiment.files import Row
+from noisekit.experiment.identity import digest
 from noisekit.experiment.store import Kind, Store
 from noisekit.paths import given_path
 from noisekit.rewards.cards import kin
@@ -59,8 +60,10 @@ class Run:
 
     def __init__(self, store: Store) -> None:
         self.folder, self.manifest, self._store = store.folder, store.manifest, store
-        rows = _newest(store.columns("rows", FORMS), ["model"], "model_id")
-        rows = _newest(rows, ["model", "method"], "setting")
+        rows = store.columns("rows", FORMS)
+        models, settings = _asked(store.lines("settings"))
+        rows = _newest(rows, ["model"], "model_id", models)
+        rows = _newest(rows, ["model", "method"], "setting", settings)
         self._rows = _told_apart(_last(rows, ["id"]))
         self._scores = store.scores(self._rows["id"].tolist())
         self._metrics = {row["metric_id"]: MetricInfo.read(row) for row in store.lines("metrics")}
@@ -347,11 +350,31 @@ def _told_apart(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _newest(rows: pd.DataFrame, group: list[str], identity: str) -> pd.DataFrame:
-    """Of each group the rows that share the identity of its last one."""
+#: By the names of a group, the identity that was asked for last.
+Asked = Mapping[tuple[str, ...], str]
+
+
+def _asked(settings: Sequence[Row]) -> tuple[Asked, Asked]:
+    """Of every model, and of every method on it, the one that was asked for last."""
+    models: dict[tuple[str, ...], str] = {}
+    methods: dict[tuple[str, ...], str] = {}
+    for row in settings:
+        methods[row["model"], row["method"]] = row["setting"]
+        if "model" in row["fields"]:
+            models[row["model"],] = digest(row["fields"]["model"])
+    return models, methods
+
+
+def _newest(rows: pd.DataFrame, group: list[str], identity: str, asked: Asked) -> pd.DataFrame:
+    """Of each group the rows that share the identity last asked for, or that of its last row where it has none of that."""
     number = rows.groupby(group, sort=False, dropna=False).ngroup().to_numpy()
     last = rows[identity].to_numpy()[_places(number)]
-    kept = rows[identity].to_numpy() == last[number]
+    first = rows[group].iloc[np.unique(number, return_index=True)[1]].itertuples(index=False, name=None)
+    wanted = np.array([asked.get(key, own) for key, own in zip(first, last, strict=True)], dtype=object)
+    there = np.zeros(len(last), dtype=bool)
+    own = rows[identity].to_numpy()
+    there[number[own == wanted[number]]] = True
+    kept = own == np.where(there, wanted, last)[number]
     return rows if kept.all() else rows[kept].reset_index(drop=True)
 
 

@@ -24,6 +24,7 @@ from noisekit.errors import BadValue, NoisekitError, Unwritable
 from noisekit.evaluation.embedding import load_embedding
 from noisekit.experiment.diversity import DiversityMeter, several
 from noisekit.experiment.executors import check_executor, load_executor
+from noisekit.experiment.identity import digest
 from noisekit.experiment.plan import Plan, load_plan
 from noisekit.experiment.run import Run
 from noisekit.experiment.scorer import describe
@@ -259,11 +260,22 @@ def _counted(failure: Row, contents: Contents) -> Row:
 
 
 def _write_settings(store: Store, cells: Sequence[Cells]) -> None:
-    """What the identity of each setting is the hash of, once a setting, when its first image is about to be made."""
-    known = {row["setting"] for row in store.lines("settings")}
-    started = {own.job.setting: own.job for own in cells if own.missing and own.job.setting not in known}
+    """What the identity of each setting is the hash of: when its first image is about to be made, or it is asked for again.
+
+    The last line of a model, and that of a method on it, say which of several by the same name tables show; see `Run`.
+    """
+    lines = store.lines("settings")
+    settings = {(row["model"], row["method"]): row["setting"] for row in lines}
+    models = {row["model"]: digest(row["fields"]["model"]) for row in lines}
+    asked = {own.job.setting: own.job for own in cells if own.missing or own.job.labels["model"] in models}
+    news = {
+        key: job
+        for key, job in asked.items()
+        if settings.get((job.labels["model"], job.labels["method"])) != key
+        or models[job.labels["model"]] != digest(job.identity)
+    }
     store.append(
-        "settings", [{"setting": key, **job.labels, "fields": job.fields} for key, job in started.items()]
+        "settings", [{"setting": key, **job.labels, "fields": job.fields} for key, job in news.items()]
     )
 
 

@@ -46,7 +46,8 @@ class Survey:
     tools: Tools
 
     def cells(self, contents: Contents, shard: Shard, retry_failed: bool = False) -> list[Cells]:
-        """The states of all cells, job by job, given what a store holds."""
+        """The states of all cells, job by job, given what a store holds; raises as `check_names` does."""
+        check_names(self.jobs, contents)
         identities = {name: metric.identity for name, metric in self.tools.evaluator.metrics.items()}
         return [
             cells_of(
@@ -151,14 +152,36 @@ def climbing(methods: Sequence[NoiseMethod], outlines: Sequence[Model]) -> Itera
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs without repetitions; raise where two that differ would stand under one name in every table."""
-    distinct = {job.setting: job for job in jobs}
+    """Jobs without repetitions; raise where two models are one, or two that differ would share a name in every table."""
+    distinct: dict[str, Job] = {}
     names: dict[tuple[str, ...], str] = {}
-    for setting, job in distinct.items():
+    for job in jobs:
+        first = distinct.setdefault(job.setting, job)
+        if first.source != job.source:
+            one, other = (
+                f"{own.labels['model']!r} (given as {shortened(str(own.source.given))})"
+                for own in (first, job)
+            )
+            raise BadValue(
+                f"models {one} and {other} are one and the same, down to every weight; give it once"
+            )
         name = tuple(job.labels.values())
-        if names.setdefault(name, setting) != setting:
+        if names.setdefault(name, job.setting) != job.setting:
             raise BadValue(f"two different models are both called {name[0]!r}; compare them in two stores")
     return list(distinct.values())
+
+
+def check_names(jobs: Sequence[Job], contents: Contents) -> None:
+    """Raise where a store holds images of a job under another model's name: tables would show that name alone."""
+    named = contents.table[["setting", "model"]].drop_duplicates()
+    stored: dict[str, str] = dict(zip(named["setting"], named["model"], strict=True))
+    for job in jobs:
+        name = job.labels["model"]
+        if stored.get(job.setting, name) != name:
+            raise BadValue(
+                f"the store holds images of this very model as {stored[job.setting]!r}, and it is given as {name!r}; call "
+                "it as before, or use another store"
+            )
 
 
 def distinct_suites(suites: Sequence[PromptSuite]) -> tuple[PromptSuite, ...]:
