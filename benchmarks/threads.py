@@ -71,7 +71,13 @@ def environment(threads: int | None) -> dict[str, str]:
 def comparison(threads: int | None) -> Mapping[str, float]:
     """Seconds of the comparison from the command line, start-up and report included."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", "from noisekit.cli import main; main()", *COMPARISON.split(), f"{folder}/run"]
+        command = [
+            sys.executable,
+            "-c",
+            "from noisekit.cli import main; main()",
+            *COMPARISON.split(),
+            f"{folder}/run",
+        ]
         start = time.perf_counter()
         subprocess.run(command, env=environment(threads), check=True, capture_output=True)
         return {"comparison": time.perf_counter() - start}
