@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from noisekit.cli.screen import console, help_alone, quiet
+from noisekit.cli.screen import console, help_alone, quiet, say
 
 if TYPE_CHECKING:
     from noisekit.evaluation.metric import MetricInfo
@@ -85,7 +85,8 @@ def rewards() -> None:
     from noisekit.evaluation.truth import Truth
     from noisekit.rewards import load_reward
     from noisekit.rewards.cards import variants
-    from noisekit.rewards.published import missing
+    from noisekit.rewards.published import absent as fetchable
+    from noisekit.rewards.published import fetching, missing
 
     quiet()
     rows = []
@@ -101,15 +102,19 @@ def rewards() -> None:
     rows.append((*_about(Truth.info), "yes"))
     _show(("metric", "score", "range", "tie", "backbone", "reads the prompt"), rows)
     console().print()
-    published = []
+    published, absent = [], fetchable(variants())
     for name, variant in variants().items():
         checkpoint, home = variant.checkpoint, variant.checkpoint.sources[0].home
-        here = "no" if missing(checkpoint) else "yes"
+        lacking = missing(checkpoint)
+        here = "yes" if not lacking else "no" if checkpoint.main in lacking else "in part"
         size = f"{checkpoint.gigabytes:g} GB"
         settings = [f"{setting} {value}" for setting, value in variant.settings.items()]
         which = ", ".join([*([variant.version] if variant.version else []), *settings])
         published.append((name, which, size, here, checkpoint.licence, home))
     _show(("published", "which", "size", "here", "licence", "from"), published)
+    if absent:
+        total = sum(variants()[name].checkpoint.gigabytes for name in absent)
+        say(f"\nfetch what is not here ({total:.3g} GB), or some of it, with: {fetching(absent)}")
 
 
 def _about(info: MetricInfo) -> tuple[str, ...]:

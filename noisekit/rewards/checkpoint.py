@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from noisekit.errors import CorruptWeights
 from noisekit.files import read_json
@@ -53,8 +54,12 @@ def read_config(file: Path, *keys: str) -> dict[str, Any]:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a dictionary that torch has pickled; nothing that a pickle names is run."""
+    """The tensors of a safetensors file, of a dictionary that torch has pickled, or of all files that an index names;
+    nothing that a pickle names is run.
+    """
     require(file)
+    if file.suffix == ".json":
+        return {name: tensor for shard in shards(file) for name, tensor in read_tensors(shard).items()}
     if file.suffix != ".safetensors":
         content = read_pickle(file)
     else:
@@ -65,6 +70,16 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise CorruptWeights(f"{str(file)!r} holds a {type(content).__name__} and no dictionary of tensors")
     return content
+
+
+def shards(index: Path) -> list[Path]:
+    """The files that an index of a checkpoint in several files names, which lie beside it."""
+    names = read_config(index, "weight_map")["weight_map"]
+    if not isinstance(names, dict) or not all(
+        isinstance(name, str) and Path(name).name == name for name in names.values()
+    ):
+        raise CorruptWeights(f"{str(index)!r} names files that do not lie beside it; copy it again")
+    return [index.parent / name for name in sorted(set(names.values()))]
 
 
 def check_tensors(tensors: Mapping[str, Any], expected: Mapping[str, Tensor], file: Path) -> None:
@@ -89,7 +104,7 @@ def check_tensors(tensors: Mapping[str, Any], expected: Mapping[str, Tensor], fi
 
 def check_finite(tensors: Mapping[str, Tensor], file: Path) -> None:
     """Raise `CorruptWeights` on a value that is NaN or infinite."""
-    for name, tensor in tensors.items():
+    for name, tensor in tqdm(tensors.items(), desc=f"checking {file.name}", leave=False, disable=None):
         if not torch.isfinite(tensor).all():
             raise CorruptWeights(f"{str(file)!r} holds values that are not finite, in {name!r}")
 
@@ -113,22 +128,45 @@ def load_module(
 
 def load_network(cls: Any, folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
     """A transformers network of class `cls` from its folder: safetensors only, frozen, every tensor found."""
+    network, _ = read_network(cls, folder, folder / WEIGHTS)
+    return finished(network, device, dtype)
+
+
+def read_network(cls: Any, folder: Path, file: Path) -> tuple[Any, list[str]]:
+    """A transformers network, and the entries of its checkpoint that it has no use for; `file` is what errors name.
+
+    Files hold the names that their publishers wrote, which transformers knows how to read: so it is asked what it has
+    missed, and nobody here compares names. A checkpoint that lacks tensors loads with random ones and a warning, which
+    nobody would see in a table.
+    """
+    from transformers.utils import logging
+
     require(folder / CONFIG)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it reports is asked for, and told in one sentence
     try:
         network, report = cls.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except DAMAGE as error:
-        raise damaged(folder / WEIGHTS, error) from error
-    # A checkpoint that lacks tensors loads with random ones and a warning, which nobody would see in a table.
-    absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report.get("mismatched_keys", ()))
-    if absent:
+        raise damaged(file, error) from error
+    finally:
+        logging.set_verbosity(level)
+    advice = "check that the checkpoint is of this class and complete"
+    for key, found, expected in report.get("mismatched_keys", ()):
         raise CorruptWeights(
-            f"{str(folder / WEIGHTS)!r} lacks {len(absent)} tensors of {cls.__name__} (such as {absent[0]!r}); "
-            "check that the checkpoint is of this class and complete"
+            f"{str(file)!r} holds {tuple(found)} where tensor {key!r} of shape {tuple(expected)} was expected; {advice}"
         )
-    check_finite(dict(network.named_parameters()), folder / WEIGHTS)
-    return finished(network, device, dtype)
+    if absent := sorted(report["missing_keys"]):
+        raise CorruptWeights(
+            f"{str(file)!r} lacks {len(absent)} tensors of {cls.__name__} (such as {absent[0]!r}); {advice}"
+        )
+    check_finite(dict(network.named_parameters()), file)
+    return network, sorted(report["unexpected_keys"])
 
 
 def finished(network: Any, device: torch.device, dtype: torch.dtype) -> Any:

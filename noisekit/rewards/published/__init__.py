@@ -22,7 +22,7 @@ from noisekit.rewards.checkpoint import SOURCES
 from noisekit.rewards.published import sources
 
 #: Raised when a converter writes its folder in another way.
-VERSION = 1
+VERSION = 2
 
 
 def published(name: str) -> Path:

@@ -19,21 +19,24 @@ from torch import Tensor
 
 from noisekit.errors import CorruptWeights
 from noisekit.rewards.aesthetic import HEAD
-from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, check_tensors, read_config, read_tensors
+from noisekit.rewards.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    check_tensors,
+    read_config,
+    read_network,
+    read_tensors,
+)
 from noisekit.rewards.preprocess import FILE
-from noisekit.rewards.published.clip import RULES as CLIP
-from noisekit.rewards.published.renaming import Rules, renamed
-from noisekit.rewards.published.writing import save_as, write_json
+from noisekit.rewards.published.writing import bring, write_json
 
 #: Of the head's layers among its dropouts.
 LAYERS = (0, 2, 4, 6, 7)
-#: The image half of a CLIP.
-TOWER: Rules = [(r"(text_model|text_projection|logit_scale)\b", None), *CLIP]
 
 
 def convert(files: Mapping[str, Path], main: str, architecture: Mapping[str, Any], folder: Path) -> None:
     """The architecture is that of the tower's config.json; the head's follows from the widths of its tensors."""
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+    from transformers import CLIPVisionModelWithProjection
 
     config = read_config(files[CONFIG], "vision_config", "projection_dim")
     save_file(affine(files[main], config["projection_dim"]), folder / HEAD)
@@ -41,9 +44,11 @@ def convert(files: Mapping[str, Path], main: str, architecture: Mapping[str, Any
     write_json(vision | {"model_type": "clip_vision_model"}, folder / CONFIG)
     shutil.copyfile(files[FILE], folder / FILE)
     tower = files[WEIGHTS]
-    settings = CLIPVisionConfig.from_pretrained(folder)
-    tensors = renamed(read_tensors(tower), TOWER, tower)
-    save_as(lambda: CLIPVisionModelWithProjection(settings), tensors, tower, folder / WEIGHTS)
+    bring(tower, folder)
+    network, _ = read_network(CLIPVisionModelWithProjection, folder, tower)
+    for whole in folder.glob(f"{Path(WEIGHTS).stem}*.safetensors*"):  # the text half is left out
+        whole.unlink()
+    network.save_pretrained(folder, max_shard_size="1TB")
 
 
 def affine(file: Path, width: int) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """A CLIP in transformers' own format, as PickScore and the towers of CLIPScore are published: read as it is.
 
-Weights that are safetensors already are linked and not copied.
+Weights that are safetensors already, in one file or in several, are linked and not copied. Their tensors keep the names that
+their publishers gave them: what is missing of the network, or too much, is asked of transformers, which reads them.
 """
 
 from __future__ import annotations
@@ -9,26 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, read_config, read_tensors
-from noisekit.rewards.published.renaming import Rules, renamed
-from noisekit.rewards.published.writing import copy_beside, save_as
-
-#: Names are transformers' own; older files carry the numbers 0, 1, 2, … besides.
-RULES: Rules = [
-    (r"(text|vision)_model\.embeddings\.position_ids$", None),
-    (r"(?=(text_model|vision_model|text_projection|visual_projection|logit_scale)\b)", ""),
-]
+from noisekit.errors import CorruptWeights
+from noisekit.rewards.checkpoint import CONFIG, read_config, read_network
+from noisekit.rewards.published.writing import bring, copy_beside
 
 
 def convert(files: Mapping[str, Path], main: str, architecture: Mapping[str, Any], folder: Path) -> None:
     """The network is that of the files' config.json; so are tokenizer and preprocessor. architecture: the `crop`."""
-    from transformers import CLIPConfig, CLIPModel
+    from transformers import CLIPModel
 
     source = files[main]
     read_config(files[CONFIG], "text_config", "vision_config")
     copy_beside(files, main, folder, "CLIPTokenizer", architecture.get("crop"))
-    config = CLIPConfig.from_pretrained(folder)
-    tensors = renamed(read_tensors(source), RULES, source)
-    save_as(
-        lambda: CLIPModel(config), tensors, source, folder / WEIGHTS, link=source.suffix == ".safetensors"
-    )
+    bring(source, folder)
+    _, extra = read_network(CLIPModel, folder, source)
+    if extra:
+        raise CorruptWeights(
+            f"{str(source)!r} holds {len(extra)} entries that the network does not have (such as {extra[0]!r}); check that "
+            "the checkpoint is of this reward and complete"
+        )

@@ -18,11 +18,17 @@ from pathlib import Path
 from urllib.parse import quote
 from urllib.request import urlopen
 
+from tqdm.auto import tqdm
+
 from noisekit.errors import CorruptWeights
 from noisekit.rewards.cards import Checkpoint, Source
+from noisekit.rewards.checkpoint import shards
 
 #: Where GitHub serves single files as they are.
 GITHUB = "https://raw.githubusercontent.com"
+
+#: How the name of a file ends that lists the files of a checkpoint in several.
+INDEX = ".index.json"
 
 #: Seconds without an answer after which GitHub counts as out of reach.
 PATIENCE = 10.0
@@ -95,6 +101,9 @@ def verify(checkpoint: Checkpoint, files: Mapping[str, Path]) -> None:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file; where a hub's cache keeps it under that hash, it is not read again."""
+    if path.name.endswith(INDEX):
+        whole = "".join(digest(file) for file in (*shards(path),) if file.is_file())
+        return hashlib.sha256((sha256(path) + whole).encode()).hexdigest()
     return _blob(path) or sha256(path)
 
 
@@ -109,8 +118,17 @@ def _digest(path: Path, kind: str) -> str:
 
 @cache
 def _hashed(path: Path, kind: str, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
+    digest = hashlib.new(kind)
+    with (
+        path.open("rb") as file,
+        tqdm(
+            total=size, desc=f"hashing {path.name}", unit="B", unit_scale=True, leave=False, disable=None
+        ) as bar,
+    ):
+        while block := file.read(2**22):
+            digest.update(block)
+            bar.update(len(block))
+    return digest.hexdigest()
 
 
 def _blob(path: Path) -> str:
@@ -124,7 +142,14 @@ def _broken(path: Path, promise: str) -> CorruptWeights:
 
 
 def _beside(folder: Path | None, name: str) -> Path | None:
-    return folder / name if folder is not None and (folder / name).is_file() else None
+    return folder / name if folder is not None and _whole(folder / name) else None
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file is there, and with an index all files that it names."""
+    if not path.is_file():
+        return False
+    return not path.name.endswith(INDEX) or all(shard.is_file() for shard in shards(path))
 
 
 def _cached(source: Source, name: str) -> Path | None:
@@ -134,19 +159,25 @@ def _cached(source: Source, name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(source.repo, name, revision=source.revision)
-    return Path(found) if isinstance(found, str) and Path(found).is_file() else None
+    return Path(found) if isinstance(found, str) and _whole(Path(found)) else None
 
 
 def _from_hub(source: Source, names: Sequence[str]) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
+    def got(name: str) -> Path:
+        path = Path(hf_hub_download(source.repo, name, revision=source.revision))
+        for shard in shards(path) if name.endswith(INDEX) else ():
+            hf_hub_download(source.repo, shard.name, revision=source.revision)
+        return path
+
     for name in names[:-1]:
         try:
-            return Path(hf_hub_download(source.repo, name, revision=source.revision))
+            return got(name)
         except RemoteEntryNotFoundError:
             continue
-    return Path(hf_hub_download(source.repo, names[-1], revision=source.revision))
+    return got(names[-1])
 
 
 def _from_github(source: Source, names: Sequence[str]) -> Path:

@@ -10,40 +10,63 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from noisekit.rewards.checkpoint import DAMAGE, check_tensors, damaged, read_config
+from noisekit.errors import CorruptWeights
+from noisekit.rewards.checkpoint import (
+    DAMAGE,
+    WEIGHTS,
+    check_tensors,
+    damaged,
+    read_config,
+    read_tensors,
+    require,
+    shards,
+)
 from noisekit.rewards.preprocess import CLIP_MEAN, CLIP_STD, FILE
 
 TOKENIZER = "tokenizer_config.json"
 
 
-def save_as(
-    build: Callable[[], nn.Module],
-    tensors: Mapping[str, Any],
-    source: Path,
-    target: Path,
-    link: bool = False,
-) -> None:
-    """Write the tensors, which must be exactly those of the network that `build` makes, as safetensors.
-
-    link: the source holds them under these names already, so that a link to it will do.
-    """
+def save_as(build: Callable[[], nn.Module], tensors: Mapping[str, Any], source: Path, target: Path) -> None:
+    """Write the tensors, which must be exactly those of the network that `build` makes, as safetensors."""
     try:
         with torch.device("meta"):
             expected = build().state_dict()
     except DAMAGE as error:
         raise damaged(source, error) from error
     check_tensors(tensors, expected, source)
-    if link:
-        try:
-            target.symlink_to(source.resolve())
-            return
-        except OSError:  # a file system without links
-            pass
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, target, metadata={"format": "pt"}
-    )
+    _save(tensors, source, target)
+
+
+def _save(tensors: Mapping[str, Any], source: Path, target: Path) -> None:
+    if odd := [name for name, tensor in tensors.items() if not isinstance(tensor, Tensor)]:
+        raise CorruptWeights(
+            f"{str(source)!r} holds {str(odd[0])!r}, which is no tensor; check that it is the checkpoint"
+        )
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(whole, target, metadata={"format": "pt"})
+
+
+def bring(source: Path, folder: Path) -> None:
+    """Put weights into a folder as transformers looks for them there: safetensors as links, pickles as safetensors."""
+    if source.name.endswith(".safetensors.index.json"):
+        (folder / f"{WEIGHTS}.index.json").write_bytes(source.read_bytes())
+        for shard in shards(source):
+            require(shard)
+            _link(shard, folder / shard.name)
+    elif source.suffix == ".safetensors":
+        require(source)
+        _link(source, folder / WEIGHTS)
+    else:
+        _save(read_tensors(source), source, folder / WEIGHTS)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.symlink_to(source.resolve())
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 def write_json(content: Mapping[str, Any], file: Path) -> None:

@@ -5,6 +5,7 @@ HPSv2 and ImageReward are compared with their official packages in tests/oracle.
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -141,18 +142,44 @@ def test_the_real_aesthetic_head_gives_its_golden_values(shared: Path) -> None:
     assert (bias, weight.norm().item()) == pytest.approx((5.236646, 17.995625), abs=1e-4)
 
 
+def in_files(state: dict[str, torch.Tensor], folder: Path, suffix: str, count: int) -> Path:
+    """A state as the hub's repositories hold it: in one file, or in several with an index."""
+    stem = "model" if suffix == "safetensors" else "pytorch_model"
+    save = save_file if suffix == "safetensors" else torch.save
+    if count == 1:
+        save(state, folder / f"{stem}.{suffix}")
+        return folder / f"{stem}.{suffix}"
+    names = [f"{stem}-{i + 1:05}-of-{count:05}.{suffix}" for i in range(count)]
+    place = {key: names[i % count] for i, key in enumerate(state)}
+    for name in names:
+        save({key: state[key] for key in state if place[key] == name}, folder / name)
+    index = folder / f"{stem}.{suffix}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": place}))
+    return index
+
+
+@pytest.mark.parametrize("checkpoint", ["pick_score", "clip_b32", "clip_l14", "clip_h14", "aesthetic"])
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("suffix", ["safetensors", "bin"])
-def test_a_clip_may_be_pickled_and_number_its_positions(suffix: str, tmp_path: Path) -> None:
-    files = layouts.files("clip_b32", tmp_path / "source")
+def test_a_clip_may_be_pickled_or_in_several_files_and_number_its_positions(
+    suffix: str, count: int, checkpoint: str, tmp_path: Path
+) -> None:
+    files = layouts.files(checkpoint, tmp_path / "source")
     state = load_file(files["model.safetensors"])
-    expected = CLIPScore.from_folder(tmp_path / "source")(pictures(2), PROMPTS)
+    cls = Aesthetic if checkpoint == "aesthetic" else CLIPScore
+    expected = cls.from_folder(converted(checkpoint, files, tmp_path / "plain"))(pictures(2), PROMPTS)
     for tower in ("text", "vision"):
-        state[f"{tower}_model.embeddings.position_ids"] = torch.arange(12)[None]
-    file = tmp_path / f"weights.{suffix}"
-    (torch.save if suffix == "bin" else save_file)(state, file)
-    folder = converted("clip_b32", files | {"model.safetensors": file}, tmp_path / "made")
-    torch.testing.assert_close(CLIPScore.from_folder(folder)(pictures(2), PROMPTS), expected)
-    assert (folder / "model.safetensors").is_symlink() == (suffix == "safetensors")
+        state[f"{tower}_model.embeddings.position_ids"] = torch.arange(12 if tower == "text" else 17)[None]
+    (tmp_path / "own").mkdir()
+    file = in_files(state, tmp_path / "own", suffix, count)
+    folder = converted(checkpoint, files | {"model.safetensors": file}, tmp_path / "made")
+    torch.testing.assert_close(cls.from_folder(folder)(pictures(2), PROMPTS), expected)
+    linked = checkpoint != "aesthetic" and suffix == "safetensors"
+    assert [path.is_symlink() for path in folder.glob("model*.safetensors")] == [linked] * (count if linked else 1)
+    if count > 1:
+        next(file.parent.glob("*-00002-of-*")).unlink()
+        with pytest.raises(CorruptWeights, match="00002-of-00003"):
+            converted(checkpoint, files | {"model.safetensors": file}, tmp_path / "again")
 
 
 # --- broken files
