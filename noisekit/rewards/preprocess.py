@@ -9,7 +9,6 @@ with: 8-bit values, resized by Pillow. At the native size both only normalise.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,11 @@ from PIL import Image
 from torch import Tensor
 
 from noisekit.errors import CorruptWeights
+from noisekit.files import read_json
 
 FILE = "preprocessor_config.json"
+#: Pixels of a side, far beyond any published network's.
+LARGEST = 8192
 #: What CLIP's images are normalised by, and those of all the published rewards.
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -57,14 +59,20 @@ class Preprocess:
         """
         file = folder / FILE
         try:
-            config = json.loads(file.read_text(encoding="utf-8"))
+            config = read_json(file)
             size = config["size"]
             red, green, blue = config["image_mean"]
             deviations = config["image_std"]
             edge = size if isinstance(size, int) else size.get("shortest_edge") or size["height"]
             crop = config.get("crop", "round")
+            if not 1 <= int(edge) <= LARGEST or crop not in ("round", "floor"):
+                raise ValueError(f"size {edge!r} and crop {crop!r} are no picture's")
+            if not all(abs(value) < math.inf for value in (red, green, blue)) or not all(
+                0 < value < math.inf for value in deviations
+            ):
+                raise ValueError("its means and deviations are no finite numbers")
             return cls(int(edge), (red, green, blue), (deviations[0], deviations[1], deviations[2]), crop)
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise CorruptWeights(
                 f"{str(file)!r} could not be read as a CLIP preprocessor's configuration with size, image_mean and "
                 f"image_std ({type(error).__name__}: {error}); copy it from the checkpoint again"

@@ -65,7 +65,20 @@ def test_reads_every_form_of_the_size(tmp_path: Path, size: str) -> None:
     assert Preprocess.from_folder(tmp_path).size == 224
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"size": 8, "image_mean": [1], "image_std": [1, 1, 1]}'])
+def config(size: str = "8", mean: str = "[0, 0, 0]", std: str = "[1, 1, 1]") -> str:
+    return f'{{"size": {size}, "image_mean": {mean}, "image_std": {std}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[]", "7", "[" * 200_000, config(mean="[1]")),
+        *(config(size) for size in ("0", "-8", "1e400", "1000000000", '"8"', "null", "[8]", "{}", "NaN")),
+        *(config(mean=f"[0, 0, {value}]") for value in ("NaN", "1e400", '"0"', "null", "[0]")),
+        *(config(std=f"[1, 1, {value}]") for value in ("NaN", "0", "-1", "1e400", "{}")),
+    ],
+    ids=lambda text: text[:60],
+)
 def test_refuses_other_files(tmp_path: Path, text: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(text)
     with pytest.raises(CorruptWeights, match=r"preprocessor_config\.json"):
