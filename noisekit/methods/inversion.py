@@ -33,6 +33,7 @@ class Inversion(NoiseMethod):
     times: int = parameter("re-denoisings n", default=1, at_least=1)
 
     name = "inversion"
+    version = 2
 
     @property
     def horizon(self) -> int:
@@ -45,14 +46,14 @@ class Inversion(NoiseMethod):
     def check(self, model: Model) -> None:
         super().check(model)
         if self.variant == "released":
-            diffusion_only(model.grid(model.card.steps), "variant='released'", "variant='paper'")
+            diffusion_only(model.sampler_grid(model.card.steps), "variant='released'", "variant='paper'")
 
     def step_cost(self, model: Model) -> Cost:
         strong, weak = self._guidances(model)
         return (model.predict_cost(strong) + model.predict_cost(weak)) * self.times
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
-        conditioning, grid = model.encode(prompts), model.grid(model.card.steps)
+        conditioning, grid = model.encode(prompts), model.sampler_grid(model.card.steps)
         strong, weak = self._guidances(model)
         noise = source.initial
         for _ in range(self.times):

@@ -34,6 +34,7 @@ class Repaint(NoiseMethod):
     guidance: float | None = parameter("ω of the first step (None: the model's)", at_least=0)
 
     name = "repaint"
+    version = 2
 
     @property
     def horizon(self) -> int:
@@ -45,13 +46,13 @@ class Repaint(NoiseMethod):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        kept_share(model.grid(model.card.steps))
+        kept_share(model.sampler_grid(model.card.steps))
 
     def step_cost(self, model: Model) -> Cost:
         return model.predict_cost(self._guidance(model))
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
-        conditioning, grid = model.encode(prompts), model.grid(model.card.steps)
+        conditioning, grid = model.encode(prompts), model.sampler_grid(model.card.steps)
         guidance = self._guidance(model)
 
         def u(x: Tensor, t: Tensor) -> Tensor:

@@ -97,7 +97,11 @@ class Model(ABC):
 
     @abstractmethod
     def grid(self, steps: int) -> Grid:
-        """The time grid of `steps` denoising steps that `sample` would use."""
+        """The time grid of `steps` steps of the model's own ODE, spaced as its scheduler's configuration says."""
+
+    def sampler_grid(self, steps: int) -> Grid:
+        """The time grid on which `sample` itself walks: its sampler's timesteps and levels."""
+        return self.grid(steps)
 
     @abstractmethod
     def predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:

@@ -40,6 +40,9 @@ class FlowModel(TransformerModel, ABC):
     def grid(self, steps: int) -> FlowGrid:
         return flow_grid(self.schedule(steps))
 
+    def sampler_grid(self, steps: int) -> FlowGrid:
+        return self.grid(steps)
+
     def timed(self, scheduler: Any, steps: int) -> Any:
         scheduler.set_timesteps(steps, device=self.device, **self.timing(scheduler.config, steps))
         return scheduler

@@ -26,7 +26,7 @@ from noisekit.models.identity import describe
 from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
 from noisekit.models.samplers import set_timesteps, step_settings, walk
-from noisekit.solvers import Grid, scheduler_grid
+from noisekit.solvers import Grid, sampler_grid, scheduler_grid
 from noisekit.threads import fitting
 from noisekit.types import Cost
 
@@ -160,6 +160,9 @@ class DiffusersModel(Model, ABC):
 
     def grid(self, steps: int) -> Grid:
         return scheduler_grid(self.pipe.scheduler.config, steps, self._chosen(steps))
+
+    def sampler_grid(self, steps: int) -> Grid:
+        return sampler_grid(self.schedule(steps))
 
     def predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
         self._check_shape(x)

@@ -117,6 +117,9 @@ class SanaSprint(TransformerModel):
     def grid(self, steps: int) -> NoReturn:
         raise NotSupported(f"model {self.name!r} follows no ODE: its steps draw fresh noise; use SANA itself")
 
+    def sampler_grid(self, steps: int) -> NoReturn:
+        self.grid(steps)
+
     def timed(self, scheduler: Any, steps: int) -> Any:
         scheduler.set_timesteps(steps, device=self.device, intermediate_timesteps=self._intermediate(steps))
         return scheduler

@@ -56,7 +56,7 @@ class Recipe:
             lambda x, t: model.predict(x, t, conditioning, strong),
             lambda x, t: model.predict(x, t, conditioning, self.inversion_guidance),
             noise,
-            model.grid(model.card.steps),
+            model.sampler_grid(model.card.steps),
             self.variant,
         )
 

@@ -2,7 +2,7 @@
 
 from noisekit.solvers.base import Denoiser, EvaluateAt, Grid, ReadAt, Solver
 from noisekit.solvers.ddim import DDIM
-from noisekit.solvers.diffusion import DiffusionGrid, scheduler_grid
+from noisekit.solvers.diffusion import DiffusionGrid, sampler_grid, scheduler_grid
 from noisekit.solvers.dpm import DPMSolver
 from noisekit.solvers.euler import Euler
 from noisekit.solvers.flow import FlowGrid, flow_grid, shift_for
@@ -23,6 +23,7 @@ __all__ = [
     "ReadAt",
     "Solver",
     "flow_grid",
+    "sampler_grid",
     "scheduler_grid",
     "shift_for",
 ]

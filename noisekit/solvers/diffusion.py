@@ -103,6 +103,28 @@ def scheduler_grid(
     return DiffusionGrid(chosen, ends, scheduler.config.prediction_type)
 
 
+def sampler_grid(scheduler: Any) -> DiffusionGrid:
+    """The grid that a diffusers scheduler has set up for itself: the timesteps that it tells, and their levels.
+
+    Schedulers of one configuration space their timesteps differently: DPM-Solver's and UniPC's are not DDIM's. Those with a
+    table of σ = s/a step between its levels, of the others a level is the ā of its timestep. Points within a step of a
+    sampler of second order, and levels that are visited twice, are none of the grid's.
+    """
+    order = getattr(scheduler, "order", 1)
+    timesteps = scheduler.timesteps.cpu()[::order]
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is not None:
+        sigmas = sigmas.double().cpu()
+        levels, end = 1 / (1 + sigmas[:-1:order] ** 2), 1 / (1 + sigmas[-1:] ** 2)
+    else:
+        levels = scheduler.alphas_cumprod.double()[timesteps]
+        end = torch.as_tensor(getattr(scheduler, "final_alpha_cumprod", 1.0)).double().reshape(1)
+    fresh = torch.cat([torch.tensor([True]), timesteps.diff() != 0])
+    return DiffusionGrid(
+        timesteps[fresh], torch.cat([levels[: len(timesteps)][fresh], end]), scheduler.config.prediction_type
+    )
+
+
 def diffusion_only(grid: Grid, setting: str, instead: str) -> DiffusionGrid:
     """The grid as a diffusion model's; raises `NotSupported` for a flow's, naming the setting and what to use instead."""
     if not isinstance(grid, DiffusionGrid):

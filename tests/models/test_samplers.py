@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
@@ -14,6 +15,9 @@ from noisekit.models import load_model
 from noisekit.models.cards import cards
 from noisekit.models.samplers import SAMPLERS
 from noisekit.noise import NoiseSource
+from noisekit.npnet.collect import Recipe
+from noisekit.solvers import DiffusionGrid
+from noisekit.solvers.re_denoise import re_denoise
 from tests.pipelines import flux, hunyuan, lcm_sdxl, pixart, sana, sd3, sdxl, stable_diffusion
 
 PROMPTS = ["a red circle", "two blue squares", "a"]
@@ -93,6 +97,84 @@ def test_the_pipelines_own_call_repeats_the_image_of_every_sampler_that_is_offer
         assert (ours - theirs).abs().max() < 1e-5, scheduler
         compared += 1
     assert compared >= 1
+
+
+#: Samplers whose first step is DDIM's between the first two levels, and how the state of some is scaled: by 1/a.
+FIRST_ORDER = {
+    "DDIMScheduler": False,
+    "DEISMultistepScheduler": False,
+    "DPMSolverMultistepScheduler": False,
+    "DPMSolverSinglestepScheduler": False,
+    "TCDScheduler": False,
+    "UniPCMultistepScheduler": False,
+    "EulerDiscreteScheduler": True,
+    "HeunDiscreteScheduler": True,
+    "LMSDiscreteScheduler": True,
+}
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_samplers_grid_is_its_own_walk(spacing, steps):
+    """The timesteps that it tells and, where a first step is known in closed form, the level at which that step ends.
+
+    diffusers' DDIM counts its steps in whole timesteps, T // n, and so lands on the next one told where n divides T only.
+    """
+    made = stable_diffusion("v_prediction")
+    made.scheduler = type(made.scheduler).from_config(made.scheduler.config, timestep_spacing=spacing)
+    x, u = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for name in ("DDPMScheduler", "LCMScheduler", "EulerAncestralDiscreteScheduler", *FIRST_ORDER):
+        model = load_model(made, scheduler=name, steps=steps, guidance=0.0)
+        scheduler, grid = model.schedule(steps), model.sampler_grid(steps)
+        own = list(dict.fromkeys(scheduler.timesteps.tolist()))
+        assert grid.timesteps.tolist() == own, name
+        lands_elsewhere = name == "DDIMScheduler" and spacing == "linspace"
+        if name not in FIRST_ORDER or lands_elsewhere:
+            continue
+        there = scheduler.step(
+            u,
+            scheduler.timesteps[0],
+            x / grid.a(0) if FIRST_ORDER[name] else x,
+            return_dict=False,
+            **model.step_settings,
+        )[0]
+        expected = grid.step(u, x, 0, 1, read=0)
+        if FIRST_ORDER[name]:
+            there = there * grid.a(1)
+        torch.testing.assert_close(there, expected, atol=1e-4, rtol=1e-4, msg=f"{name} {spacing}")
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("scheduler", ["dpmpp_2m", "unipc", "euler", "ddim"])
+@torch.no_grad()
+def test_re_denoising_and_repainting_take_the_first_interval_of_the_models_own_sampler(scheduler, spacing):
+    made = stable_diffusion("v_prediction")
+    made.scheduler = type(made.scheduler).from_config(made.scheduler.config, timestep_spacing=spacing)
+    model = load_model(made, scheduler=scheduler, steps=5, guidance=3.0)
+    told = []
+    network = made.unet.forward
+    made.unet.forward = lambda x, t, *rest, **named: told.append(float(t)) or network(x, t, *rest, **named)
+    own = [float(t) for t in model.schedule(5).timesteps[:2]]
+    conditioning = model.encode(PROMPTS)
+    noise = draws(model).initial
+    alphas = made.scheduler.alphas_cumprod.double()
+    levels = [float(torch.from_numpy(np.interp([t], np.arange(len(alphas)), alphas.numpy()))) for t in own]
+    interval = DiffusionGrid(torch.tensor(own[:1]), torch.tensor(levels).double(), "v_prediction", own[1])
+    expected = re_denoise(
+        lambda x, t: model.predict(x, t, conditioning, 3.0),
+        lambda x, t: model.predict(x, t, conditioning, 1.0),
+        noise,
+        interval,
+    )
+    told.clear()
+    found = load_method("inversion")(model, PROMPTS, seeds=[3]).noise
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    assert told[:2] == [own[0], own[0]]  # there, and back: the target is told
+    pairs = Recipe(guidance=3.0).golden(model, PROMPTS, noise)
+    torch.testing.assert_close(pairs, found)
+    told.clear()
+    load_method("repaint")(model, PROMPTS, seeds=[3])
+    assert told[0] == own[0]
 
 
 def test_an_eta_is_the_pipelines_and_part_of_the_identity(pipe):
