@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +23,12 @@ import yaml
 
 ray = pytest.importorskip("ray", reason="needs Ray: install the extra of that name")
 
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
 from noisekit.errors import BadValue, NotSupported  # noqa: E402
 from noisekit.experiment import load_plan, load_run, run_plan  # noqa: E402
 from noisekit.experiment.executors import load_executor  # noqa: E402
+from noisekit.experiment.executors.cluster import Machines  # noqa: E402
 from noisekit.experiment.executors.ray import check_shared  # noqa: E402
 from noisekit.experiment.executors.remainder import remainder  # noqa: E402
 from noisekit.experiment.job import Job  # noqa: E402
@@ -179,6 +183,25 @@ def test_what_ray_cannot_do_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
         load_executor("ray", tools)
 
 
+def test_a_lost_machine_is_named_once_with_what_goes_on() -> None:
+    def nodes(*alive: bool) -> list[dict[str, Any]]:
+        return [
+            {"NodeID": f"{i}" * 56, "NodeManagerHostname": "host", "Alive": one}
+            for i, one in enumerate(alive)
+        ]
+
+    def share(i: int) -> dict[str, Any]:
+        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(f"{i}" * 56, soft=True), "num_cpus": 1}
+
+    machines = Machines([share(1), share(1), share(2)], nodes(True, True, True))
+    assert list(machines.lost(nodes(True, True, True))) == []
+    (sentence,) = machines.lost(nodes(True, False, True))
+    assert "machine host (11111111) of the Ray cluster is lost, and with it 2 workers; 1 of other" in sentence
+    assert list(machines.lost(nodes(True, False, True, True))) == []  # told already, and one that joined
+    (sentence,) = machines.lost(nodes(True, False, False, True))
+    assert "with it 1 workers; none is left; another machine has 300 s to join" in sentence
+
+
 # --- longer ones -----------------------------------------------------------------------------------------------------
 
 
@@ -200,25 +223,35 @@ def test_a_machine_that_is_lost_in_mid_run_costs_no_cell(tmp_path: Path) -> None
     """Two nodes of one core each; one is killed when the first row is there."""
     from ray.cluster_utils import Cluster
 
-    given = load_plan(plan("inversion", batch=1))
+    given = load_plan(plan("inversion", batch=1, limit=40))
     whole = table(run_plan(given, store=tmp_path / "whole", progress=False))
     handler = signal.getsignal(signal.SIGTERM)
     several = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         nodes = [several.add_node(num_cpus=1, object_store_memory=100 * 2**20) for _ in range(2)]
-        lost: list[Any] = []
+        lost: list[float] = []
 
         def lose_one() -> None:
             until(lambda: begun(tmp_path / "ray"))
+            lost.append(time.monotonic())
             several.remove_node(nodes[0], allow_graceful=False)
-            lost.append(nodes[0])
 
         killer = threading.Thread(target=lose_one, daemon=True)
         killer.start()
         executor = f"ray:{several.address}"
-        run = run_plan(given, store=tmp_path / "ray", executor=executor, progress=False)
+        told: list[tuple[float, str]] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, *_: told.append((time.monotonic(), str(message)))
+            run = run_plan(given, store=tmp_path / "ray", executor=executor, progress=False)
         killer.join(60)
-        assert lost
+        of_machines = [
+            (when, text) for when, text in told if re.match(r"machine \S+ \(\w{8}\) of the Ray", text)
+        ]
+        assert len(of_machines) == 1, (told, lost, time.monotonic())
+        ((when, sentence),) = of_machines
+        assert "with it 1 workers; 1 of other machines go on" in sentence
+        assert when - lost[0] < 30
     finally:
         several.shutdown()
         signal.signal(signal.SIGTERM, handler)

@@ -8,7 +8,8 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,8 @@ PER_MACHINE = 4
 OBJECTS = 100 * 2**20
 #: Seconds for a cluster's first machine to answer.
 PATIENCE = 10.0
+#: Seconds without any worker after which a run is given up; machines may still be joining the cluster.
+JOINING = 300.0
 
 #: What Ray is asked of an actor: `num_cpus` or `num_gpus`, and where it should run.
 Share = Mapping[str, Any]
@@ -100,3 +103,37 @@ def shares_of(ray: Any) -> list[Share]:
     if not shares:
         raise NotSupported("the Ray cluster has no CPU core and no GPU; add a machine that has")
     return shares
+
+
+class Machines:
+    """The machines of a cluster as it was begun with, and which of them are gone.
+
+    shares: those of the workers, by which it is known how many a machine had. nodes: as `ray.nodes` gives them.
+    """
+
+    def __init__(self, shares: Sequence[Share], nodes: Sequence[Mapping[str, Any]]) -> None:
+        self._workers = Counter(share["scheduling_strategy"].node_id for share in shares)
+        self._there = self._alive(nodes)
+
+    def lost(self, nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """A sentence for every machine that has gone since this was last asked, with what was lost and what goes on."""
+        there = self._alive(nodes)
+        gone = {key: name for key, name in self._there.items() if key not in there}
+        self._there = there
+        for key, name in gone.items():
+            workers = self._workers.pop(key, 0)
+            left = sum(count for own, count in self._workers.items() if own in there)
+            goes_on = (
+                f"{left} of other machines go on, and do again what it had under way"
+                if left
+                else f"none is left; another machine has {JOINING:.0f} s to join the cluster"
+            )
+            yield f"machine {name} of the Ray cluster is lost, and with it {workers} workers; {goes_on}"
+
+    @staticmethod
+    def _alive(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        return {
+            node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})"
+            for node in nodes
+            if node["Alive"]
+        }

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ from typing import Any
 
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.experiment.executors.base import Executor, Outcome
-from noisekit.experiment.executors.cluster import Share, connected, shares_of
+from noisekit.experiment.executors.cluster import JOINING, Machines, Share, connected, shares_of
 from noisekit.experiment.executors.remainder import remainder
 from noisekit.experiment.halving import Problem
 from noisekit.experiment.store import Row, Store
@@ -36,8 +37,10 @@ from noisekit.models.memory import best_device
 
 #: Lost workers after which one image is given up.
 LIVES = 3
-#: Seconds without any worker after which the run is given up; machines may still be joining the cluster.
-PATIENCE = 300.0
+#: Seconds after which it is looked again whether machines are lost while no worker has anything to say.
+PULSE = 5.0
+#: Seconds without any worker after which it is said what is waited for.
+SILENCE = 30.0
 #: Workers in a row that may die before they are ready.
 STILLBORN = 8
 
@@ -99,7 +102,9 @@ class _Crew:
         #: What is under way, by Ray's reference to its result; no task: the worker is starting.
         self._busy: dict[Any, tuple[_Member, _Task | None]] = {}
         self._stillborn = 0
-        for share in shares_of(ray):
+        shares = shares_of(ray)
+        self._machines, self._looked = Machines(shares, ray.nodes()), time.monotonic()
+        for share in shares:
             self._start(share)
 
     def do(self, units: Iterator[Unit]) -> Iterator[Outcome]:
@@ -114,6 +119,7 @@ class _Crew:
                 else:
                     self._give(self._idle.pop(), task)
             if not (more or any(task for _, task in self._busy.values())):
+                self._tell_of_lost()
                 return
             for member, task, result in self._finished():
                 if result is not None:
@@ -143,13 +149,7 @@ class _Crew:
     def _finished(self) -> Iterator[tuple[_Member, _Task | None, _Done | None]]:
         """Wait for a worker; it comes with its task, and with what came of it, or None when it was lost."""
         errors = self.ray.exceptions
-        ready, _ = self.ray.wait(list(self._busy), timeout=PATIENCE)
-        if not ready and not any(task for _, task in self._busy.values()):
-            raise NotSupported(
-                f"no Ray worker could start within {PATIENCE:.0f} s; see with `ray status` whether the cluster has room for "
-                "one"
-            )
-        for reference in ready:
+        for reference in self._ready():
             member, task = self._busy.pop(reference)
             try:
                 result: _Done | None = self.ray.get(reference)
@@ -159,11 +159,41 @@ class _Crew:
             except errors.RayError as error:
                 with suppress(errors.RayError):
                     self.ray.kill(member.actor)  # it may be out of reach only
+                self._looked = -PULSE  # its machine may be gone as well
                 self._stillborn += task is None
                 if self._stillborn > STILLBORN:
                     raise NotSupported(f"Ray workers die before they are ready: {error}") from None
                 result = None
             yield member, task, result
+
+    def _ready(self) -> list[Any]:
+        """Wait until a worker has finished something; say meanwhile what has become of the cluster."""
+        start, said = time.monotonic(), False
+        while True:
+            ready, _ = self.ray.wait(list(self._busy), timeout=PULSE)
+            now = time.monotonic()
+            if now - self._looked >= PULSE:
+                self._looked = now
+                self._tell_of_lost()
+            if ready:
+                return list(ready)
+            if any(task for _, task in self._busy.values()):
+                continue
+            if now - start > JOINING:
+                raise NotSupported(
+                    f"no Ray worker could start within {JOINING:.0f} s; see with `ray status` whether the cluster has room "
+                    "for one"
+                )
+            if now - start > SILENCE and not said:
+                said = True
+                warnings.warn(
+                    f"no Ray worker has started yet; the cluster has {JOINING:.0f} s to make room for one",
+                    stacklevel=5,
+                )
+
+    def _tell_of_lost(self) -> None:
+        for sentence in self._machines.lost(self.ray.nodes()):
+            warnings.warn(sentence, stacklevel=6)
 
     def _after_loss(self, task: _Task) -> tuple[list[_Task], list[Outcome]]:
         """What is to be done again after a worker was lost, and what is not."""

@@ -175,7 +175,9 @@ def test_a_clip_may_be_pickled_or_in_several_files_and_number_its_positions(
     folder = converted(checkpoint, files | {"model.safetensors": file}, tmp_path / "made")
     torch.testing.assert_close(cls.from_folder(folder)(pictures(2), PROMPTS), expected)
     linked = checkpoint != "aesthetic" and suffix == "safetensors"
-    assert [path.is_symlink() for path in folder.glob("model*.safetensors")] == [linked] * (count if linked else 1)
+    assert [path.is_symlink() for path in folder.glob("model*.safetensors")] == [linked] * (
+        count if linked else 1
+    )
     if count > 1:
         next(file.parent.glob("*-00002-of-*")).unlink()
         with pytest.raises(CorruptWeights, match="00002-of-00003"):
