@@ -23,7 +23,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed  ## compare noise methods on the bundled tiny world; the report is runs/demo/report.html
-	$(COMPARE) --model tiny-turbo --limit 30 --calls 30 --methods reno,best_of,random_search
+	$(COMPARE) --model tiny-turbo --limit 30 --calls 30 --methods reno,best_of
 	$(COMPARE) --model tiny --steps 3 --limit 20 --calls 48 --methods npnet,inversion,repaint,selection,cosine,best_of,random_search
 
 test: .venv/installed-test  ## run every test that needs no GPU and no published weights
