@@ -16,17 +16,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue
-
-Convention = Literal["per_prompt", "shared"]
-
-#: Seeds are whole numbers up to this one, which tables and generators everywhere hold.
-LARGEST_SEED = 2**63 - 1
+from noisekit.types import Convention
 
 
 def generator(*key: object) -> torch.Generator:

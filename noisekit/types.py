@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from noisekit.errors import BadValue
 from noisekit.paths import given_path
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
     from torch import Tensor
+
+#: Whether noise is keyed by seed and prompt, or by the seed alone; see `noise`.
+Convention = Literal["per_prompt", "shared"]
+
+#: Seeds are whole numbers up to this one, which tables and generators everywhere hold.
+LARGEST_SEED = 2**63 - 1
 
 #: Characters of a prompt beyond which it is refused: text encoders read under 100 words.
 LONGEST_PROMPT = 4096

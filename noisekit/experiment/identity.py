@@ -18,8 +18,7 @@ from typing import Any
 
 from noisekit.methods import NoiseMethod
 from noisekit.models.base import Model
-from noisekit.noise import Convention
-from noisekit.types import Budget, ControlledPrompt
+from noisekit.types import Budget, ControlledPrompt, Convention
 
 
 def digest(values: Mapping[str, Any]) -> str:

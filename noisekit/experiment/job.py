@@ -10,8 +10,7 @@ from noisekit.experiment.identity import digest, generation_id, setting_fields
 from noisekit.experiment.sources import ModelSource
 from noisekit.methods import NoiseMethod
 from noisekit.models import Model
-from noisekit.noise import Convention
-from noisekit.types import Budget
+from noisekit.types import Budget, Convention
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,11 @@ from noisekit.experiment.space import Search
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.base import checked_seeds
 from noisekit.models.loading import MODEL_SETTINGS
-from noisekit.noise import Convention
 from noisekit.paths import given_path
 from noisekit.prompts import PromptSuite, load_prompts
 from noisekit.registry import printed
 from noisekit.rewards import Weights
-from noisekit.types import Budget
+from noisekit.types import Budget, Convention
 
 #: What a suite may say beside its name.
 SUITE_KEYS = ("suite", "category", "limit", "texts")

@@ -33,11 +33,10 @@ from noisekit.experiment.sources import ModelSource
 from noisekit.experiment.space import Search
 from noisekit.experiment.yaml import read_yaml
 from noisekit.methods import NoiseMethod, load_method
-from noisekit.noise import Convention
 from noisekit.paths import given_path
 from noisekit.prompts import PromptSuite
 from noisekit.registry import DEFAULT_METRICS
-from noisekit.types import Budget
+from noisekit.types import Budget, Convention
 
 #: Images of a plan; a store of a million takes seconds to open.
 MOST_IMAGES = 5_000_000

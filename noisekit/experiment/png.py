@@ -6,17 +6,18 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
 
 from noisekit.errors import BadValue
 from noisekit.files import write_whole
 from noisekit.pictures import check_file, read_picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def write_png(path: Path, image: Tensor, parameters: Mapping[str, Any]) -> None:
@@ -32,6 +33,8 @@ def write_png(path: Path, image: Tensor, parameters: Mapping[str, Any]) -> None:
 
 def read_image(path: Path) -> Tensor:
     """A picture file of any kind as (3, H, W) in [0, 1]; raises `BadValue` when it does not read as one."""
+    import torch  # reports and exports read stores without it
+
     pixels = torch.from_numpy(np.array(read_picture(path)))
     return pixels.permute(2, 0, 1).float().div_(255)
 

@@ -39,10 +39,9 @@ from noisekit.experiment.watch import warn_of_unwatched
 from noisekit.experiment.worker import Tools
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.models import Model
-from noisekit.noise import Convention
 from noisekit.prompts import PromptSuite, load_prompts
 from noisekit.registry import DEFAULT_METRICS
-from noisekit.types import Budget
+from noisekit.types import Budget, Convention
 
 #: Bytes that have to be free before images are made.
 ROOM = 32 * 2**20

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from noisekit.evaluation.rings import sizes
-from noisekit.noise import LARGEST_SEED
+from noisekit.types import LARGEST_SEED
 
 #: Stores begun by earlier versions lack some of these folders, and read as empty there.
 Kind = Literal[

@@ -26,13 +26,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import pandas as pd
 from msgspec.structs import asdict
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 from noisekit.errors import BadValue, Unwritable
 from noisekit.experiment import columns
@@ -42,8 +40,11 @@ from noisekit.experiment.manifest import SCHEMA, new_manifest, read_manifest
 from noisekit.experiment.png import read_image, write_png
 from noisekit.experiment.schema import LINES, Kind
 from noisekit.files import write_json, write_whole
-from noisekit.noise import Convention
 from noisekit.paths import given_path, path_within
+from noisekit.types import Convention
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MANIFEST = "manifest.json"
 
@@ -164,11 +165,15 @@ class Store:
 
     def save_noise(self, generation: str, noise: Tensor) -> None:
         """Write the noise (C, h, w) of an image, 4 bytes a value."""
+        from safetensors.torch import save  # what was made is looked at without torch
+
         with self._kept():
             write_whole(self._noise_file(generation), save({"noise": noise.float().contiguous().cpu()}))
 
     def noise(self, generation: str) -> Tensor:
         """The noise (C, h, w) that was kept of an image; raises `BadValue` where there is none."""
+        from safetensors.torch import load
+
         file = path_within(self.folder, f"noises/{generation}.safetensors")
         try:
             return load(file.read_bytes())["noise"]

@@ -15,7 +15,7 @@ from noisekit.experiment.scorer import Scorer
 from noisekit.experiment.sources import Shelf
 from noisekit.experiment.store import Row, Store
 from noisekit.experiment.units import Generation, Scoring, Unit
-from noisekit.noise import Convention
+from noisekit.types import Convention
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from noisekit.methods.loop import Observer
 from noisekit.methods.parameters import check_values, printed_values, resolved_values
 from noisekit.models.base import Marker, Model
 from noisekit.models.cards import Card
-from noisekit.noise import LARGEST_SEED, Convention, NoiseSource
-from noisekit.types import LONGEST_PROMPT, Budget, Candidate, Cost, NoiseResult
+from noisekit.noise import Convention, NoiseSource
+from noisekit.types import LARGEST_SEED, LONGEST_PROMPT, Budget, Candidate, Cost, NoiseResult
 
 
 @dataclass(frozen=True)

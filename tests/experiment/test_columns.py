@@ -16,7 +16,7 @@ from noisekit.errors import BadValue, Unwritable
 from noisekit.experiment import compare, load_run
 from noisekit.experiment.columns import Form, read_scores
 from noisekit.experiment.store import Store
-from noisekit.noise import LARGEST_SEED
+from noisekit.types import LARGEST_SEED
 from tests.experiment.lines import image, score
 from tests.experiment.toys import SELECTION, CountingModel
 
