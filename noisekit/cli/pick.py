@@ -68,7 +68,7 @@ def pick(
       noisekit pick runs/demo --seconds 2 --memory 16GiB --device-scale 2.5
     """
     from noisekit.experiment import load_run
-    from noisekit.experiment.calibration import base_name, calibrate
+    from noisekit.experiment.calibration import base_name
     from noisekit.experiment.pick import pick as choose
 
     scale, limit = _scale(device_scale), None if memory is None else _bytes(memory)
@@ -76,6 +76,8 @@ def pick(
     if measure or scale == "auto":
         quiet()
     if measure:
+        from noisekit.experiment.measuring import calibrate  # the one part that needs the networks
+
         calibrate(loaded, progress=sys.stderr.isatty())
     held = list(dict.fromkeys(map(base_name, loaded.frame()["model"])))
     for name in held if model is None and held else [model]:
@@ -105,8 +107,8 @@ def calibrate(run: Annotated[Path, typer.Argument(help="The folder of a run.")])
       noisekit calibrate runs/demo
     """
     from noisekit.experiment import load_run
-    from noisekit.experiment.calibration import calibrate as measure
     from noisekit.experiment.calibration import table
+    from noisekit.experiment.measuring import calibrate as measure
 
     quiet()
     loaded: Run = load_run(run)

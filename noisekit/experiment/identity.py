@@ -14,11 +14,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from noisekit.methods import NoiseMethod
-from noisekit.models.base import Model
 from noisekit.types import Budget, ControlledPrompt, Convention
+
+if TYPE_CHECKING:
+    from noisekit.methods import NoiseMethod
+    from noisekit.models.base import Model
 
 
 def digest(values: Mapping[str, Any]) -> str:

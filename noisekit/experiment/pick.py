@@ -23,7 +23,7 @@ import pandas as pd
 from noisekit.errors import BadValue, unknown
 from noisekit.evaluation.best import Race, race
 from noisekit.evaluation.statistics import STANDARD, prompt_mean
-from noisekit.experiment.calibration import Mode, base_name, calibrations, measured_scale
+from noisekit.experiment.calibration import Calibration, Mode, base_name, calibrations
 from noisekit.experiment.curves import arms, budget_of, curves
 from noisekit.experiment.judges import Judged, judged
 from noisekit.experiment.manifest import hardware
@@ -243,6 +243,12 @@ def _of_model(run: Run, model: str | None) -> pd.DataFrame:
     return table[[chosen in (label, base_name(label)) for label in table["model"]]]
 
 
+def _measured_scale(found: Calibration) -> float:
+    from noisekit.experiment.measuring import measured_scale  # loads the model, as nothing else here does
+
+    return measured_scale(found)
+
+
 def _seconds(run: Run, settings: pd.DataFrame, mode: Mode, scale: Scale) -> tuple[pd.Series, str]:
     """Seconds of every setting, and a sentence that says where they are from."""
     name = base_name(settings["model"].iloc[0])
@@ -254,7 +260,7 @@ def _seconds(run: Run, settings: pd.DataFrame, mode: Mode, scale: Scale) -> tupl
             )
         source = "seconds are the run's own, in its batches and under whatever load; `noisekit calibrate` measures them"
         return settings["seconds"] * scale, source
-    factor = measured_scale(found) if scale == "auto" else scale
+    factor = _measured_scale(found) if scale == "auto" else scale
     records = settings.to_dict("records")
     priced = [found.image(row, run.optimised(row["search"])) * factor for row in records]  # type: ignore[arg-type]
     where = "this machine" if found.hardware == hardware() else f"another machine ({found.hardware['cpu']})"

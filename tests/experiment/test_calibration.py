@@ -7,8 +7,9 @@ import pytest
 from noisekit import registry
 from noisekit.errors import BadValue
 from noisekit.experiment import compare
-from noisekit.experiment.calibration import Calibration, calibrate, calibrations, measured_scale
+from noisekit.experiment.calibration import Calibration, calibrations
 from noisekit.experiment.manifest import hardware
+from noisekit.experiment.measuring import calibrate, measured_scale
 from noisekit.experiment.pick import pick
 from noisekit.models.analytic import AnalyticModel
 from tests.experiment.toys import PROMPTS, Brightness
@@ -37,7 +38,7 @@ CLOCK = Clock()
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch):
     monkeypatch.setattr("noisekit.cost.time", CLOCK)
-    monkeypatch.setattr("noisekit.experiment.calibration.time", CLOCK)
+    monkeypatch.setattr("noisekit.experiment.measuring.time", CLOCK)
 
 
 class Slow(AnalyticModel):
