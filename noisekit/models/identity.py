@@ -20,8 +20,8 @@ from noisekit.models.hashes import adapters, weights_hash
 from noisekit.models.layout import IDLE
 from noisekit.models.state import changes, plain, settings, tokenizer_state
 
-#: The pipeline's settings about parts that no image depends on here.
-UNUSED = frozenset({"requires_safety_checker"})
+#: The pipeline's settings about parts that no image depends on here, and about the size, which counts as it is asked for.
+UNUSED = frozenset({"requires_safety_checker", "default_sample_size"})
 
 #: What a scheduler holds that follows from the rest once timesteps are set, or from how far it has run.
 RUNNING = frozenset({"_internal_dict", "timesteps", "sigmas", "is_scale_input_called"})

@@ -298,9 +298,7 @@ def test_an_identity_stays_while_nothing_that_matters_changes(name, tmp_path):
     model.pipe.save_pretrained(tmp_path)
     parts = {key: part for key, part in model.pipe.components.items() if part is None}
     again = type(model.pipe).from_pretrained(tmp_path, **parts)
-    if hasattr(model.pipe, "default_sample_size"):
-        again.default_sample_size = model.pipe.default_sample_size
-    assert loaded(family, again, steps=2, guidance=3.0).identity == identity
+    assert loaded(family, again, steps=2, guidance=3.0, size=model.size).identity == identity
 
 
 def test_weights_are_hashed_once_and_again_when_written(monkeypatch):
