@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from noisekit.errors import BadValue
 from noisekit.models.layout import components, is_index, is_whole, read_index, variants
 
 #: "owner/name", with "@revision" and ":path inside" if need be.
@@ -131,6 +132,12 @@ def _snapshots(repo: str) -> Mapping[str, Path]:
 
 def _home(repo: str) -> Path:
     from huggingface_hub import constants
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub.utils import validate_repo_id
 
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        raise BadValue(f"{repo!r} is neither a folder here nor the id of a repository, owner/name") from None
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")

@@ -72,7 +72,7 @@ class NPNetConfig:
         lists = (self.depths, self.swin_heads)
         numbers = [getattr(self, name) for name in NUMBERS]
         if not all(
-            isinstance(part, tuple) and len(part) == len(self.depths) <= 8 for part in lists
+            isinstance(part, tuple) and 1 <= len(part) == len(self.depths) <= 8 for part in lists
         ) or not all(type(n) is int and 1 <= n <= 2**20 for part in (numbers, *lists) for n in part):
             raise BadValue(
                 f"sizes {self} of an NPNet are not whole numbers of 1 or more that a network can have"

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from noisekit.errors import BadValue
 from noisekit.paths import path_within
+from noisekit.pictures import read_picture
 from noisekit.report.source import STANDARD, TRUTH
 from noisekit.report.tables import Line
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 10
-#: Pixels beyond which a picture is no picture of a run: it takes 200 MB in memory.
-LARGEST = 2**26
 #: Larger images are shrunk to this many pixels, which is what the page shows of them.
 LONGEST = 256
 #: How much stronger differences between images are drawn than they are.
@@ -103,11 +103,8 @@ def _read(row: Mapping[Any, Any] | None, folder: Path) -> Image.Image | None:
     if row is None or not isinstance(row["image"], str):
         return None
     try:
-        with Image.open(path_within(folder, row["image"])) as opened:
-            return None if math.prod(opened.size) > LARGEST else opened.convert("RGB")
-    except (
-        Exception
-    ):  # a decoder may raise anything at a damaged file; the page is written without the picture
+        return read_picture(path_within(folder, row["image"]))
+    except BadValue:  # the page is written without it
         return None
 
 
