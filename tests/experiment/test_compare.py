@@ -17,6 +17,7 @@ from noisekit.experiment import Run, compare, load_run
 from noisekit.rewards import loading
 from noisekit.rewards.checkpoint import folder_hash
 from noisekit.types import COUNTED
+from tests.experiment.alike import assert_alike
 from tests.experiment.toys import COSINE, PROMPTS, SELECTION, CountingModel
 
 
@@ -116,7 +117,7 @@ def test_an_interruption_keeps_what_is_finished(tmp_path: Path, stop_at: int) ->
     resumed = run(tmp_path / "stopped", methods=[SELECTION], batch=2).frame()
     whole = run(tmp_path / "whole", methods=[SELECTION]).frame()
     columns = ["prompt", "seed", "image", "truth", "noise_norm", "calls"]
-    pd.testing.assert_frame_equal(resumed[columns], whole[columns], rtol=1e-4, atol=1e-5)
+    assert_alike(resumed[columns], whole[columns])
 
 
 def test_images_and_identities_do_not_depend_on_the_batch(tmp_path: Path) -> None:

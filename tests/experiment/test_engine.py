@@ -27,6 +27,7 @@ from noisekit.experiment.worker import Tools
 from noisekit.models.base import Conditioning
 from noisekit.rewards import loading
 from noisekit.rewards.checkpoint import folder_hash
+from tests.experiment.alike import assert_alike
 from tests.experiment.toys import COSINE, PROMPTS, SELECTION, CountingModel
 
 #: Columns that depend on nothing but what was generated.
@@ -105,7 +106,7 @@ def test_out_of_memory_halves_the_batch_remembers_and_goes_on(tmp_path: Path, mo
     whole = run(tmp_path / "whole", batch=6).frame()
     model = SmallMemory(most)
     frame = run(tmp_path / "small", model, batch=6).frame()
-    pd.testing.assert_frame_equal(frame[SAME], whole[SAME], rtol=1e-4, atol=1e-5)
+    assert_alike(frame[SAME], whole[SAME])
     too_large = [size for size in model.batches if size > most]
     assert too_large == [6, *([2] if most == 1 else [])] * 2  # for each method once
     assert lines(tmp_path / "small", "failures") == []
@@ -143,7 +144,7 @@ def test_one_failing_prompt_costs_only_its_own_images(tmp_path: Path) -> None:
     done = run(tmp_path, model)
     whole = run(tmp_path / "whole").frame()
     rest = whole[whole["prompt"] != PROMPTS[1]].reset_index(drop=True)
-    pd.testing.assert_frame_equal(done.frame()[SAME], rest[SAME], rtol=1e-4, atol=1e-5)
+    assert_alike(done.frame()[SAME], rest[SAME])
 
     failures = done.failures()
     assert Counter(failures["prompt"]) == {PROMPTS[1]: 4}
@@ -166,7 +167,7 @@ def test_one_failing_prompt_costs_only_its_own_images(tmp_path: Path) -> None:
     healed = run(tmp_path, again, retry_failed=True)
     order = ["method", "prompt", "seed"]
     left, right = (table[SAME].sort_values(order, ignore_index=True) for table in (healed.frame(), whole))
-    pd.testing.assert_frame_equal(left, right, rtol=1e-4, atol=1e-5)
+    assert_alike(left, right)
     assert healed.failures().empty
     assert states(tmp_path, model) == {"standard": (6, 0, 0, 0), "selection": (6, 0, 0, 0)}
 
@@ -286,7 +287,7 @@ def test_a_signal_finishes_the_batch_under_way(tmp_path: Path, number: int, caps
     assert "finishing the batch under way" in capsys.readouterr().err
     assert signal.getsignal(number) == before
     whole = run(tmp_path / "whole", batch=2).frame()
-    pd.testing.assert_frame_equal(run(tmp_path, batch=2).frame()[SAME], whole[SAME], rtol=1e-4, atol=1e-5)
+    assert_alike(run(tmp_path, batch=2).frame()[SAME], whole[SAME])
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:

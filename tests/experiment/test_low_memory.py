@@ -12,6 +12,7 @@ from torch import Tensor
 from noisekit.errors import BadValue
 from noisekit.experiment import Run, load_plan, run_plan
 from noisekit.rewards import Reward, loading
+from tests.experiment.alike import assert_alike
 from tests.experiment.toys import PROMPTS, SELECTION, CountingModel
 
 METRICS = ["hps", "truth", "aesthetic"]
@@ -48,7 +49,7 @@ def test_scores_are_the_same_and_one_network_is_in_memory(tmp_path: Path, loaded
     loaded.clear()
     saving = figures(run(tmp_path / "saving", low_memory=True))
     assert loaded == [1] * len(loaded)
-    pd.testing.assert_frame_equal(usual, saving, rtol=1e-4, atol=1e-5)
+    assert_alike(usual, saving)
 
 
 def test_a_run_that_was_stopped_while_making_images_goes_on(tmp_path: Path, loaded: list[int]) -> None:

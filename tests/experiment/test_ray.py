@@ -40,6 +40,7 @@ from noisekit.experiment.worker import Tools, Worker  # noqa: E402
 from noisekit.methods import load_method  # noqa: E402
 from noisekit.prompts import load_prompts  # noqa: E402
 from noisekit.types import Budget  # noqa: E402
+from tests.experiment.alike import assert_alike  # noqa: E402
 from tests.experiment.toys import PROMPTS, SELECTION, CountingModel, Mortal  # noqa: E402
 
 METRICS = ["truth", "clip_score"]
@@ -102,7 +103,7 @@ def test_the_rows_are_those_of_one_process_though_a_worker_was_lost(tmp_path: Pa
     with pytest.warns(UserWarning, match="a worker was lost over 2 images; another one does them"):
         run = run_plan(given, store=tmp_path / "ray", executor="ray", progress=False)
     assert died.exists()
-    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-4, atol=1e-5)
+    assert_alike(table(run), whole)
     assert_once(tmp_path / "ray", whole)
     assert run.failures().empty
     writers = [file for file in (tmp_path / "ray" / "rows").glob("*.jsonl") if file.stat().st_size]
@@ -255,7 +256,7 @@ def test_a_machine_that_is_lost_in_mid_run_costs_no_cell(tmp_path: Path) -> None
     finally:
         several.shutdown()
         signal.signal(signal.SIGTERM, handler)
-    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-4, atol=1e-5)
+    assert_alike(table(run), whole)
     assert_once(tmp_path / "ray", whole)
 
 
@@ -280,5 +281,5 @@ def test_ray_starts_here_on_demand_and_a_signal_finishes_the_batches_under_way(t
     until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30)
     run = run_plan(load_plan(given), store=store, progress=False)
     whole = table(run_plan(load_plan(given), store=tmp_path / "whole", progress=False))
-    pd.testing.assert_frame_equal(table(run), whole, rtol=1e-4, atol=1e-5)
+    assert_alike(table(run), whole)
     assert_once(store, whole)

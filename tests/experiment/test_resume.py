@@ -18,6 +18,7 @@ from noisekit.experiment import load_plan, run_plan
 from noisekit.experiment.run import Run
 from noisekit.experiment.shard import Shard
 from noisekit.experiment.store import Store
+from tests.experiment.alike import assert_alike
 
 #: 200 cells, a few milliseconds each.
 PLAN: dict[str, Any] = {
@@ -91,7 +92,7 @@ def test_killed_at_random_moments_it_ends_with_the_rows_of_an_unbroken_run(
         0 < counts[0] < counts[1] < counts[2] < counts[3] < CELLS
     )  # every life got on, and none was through
     resumed = run_plan(load_plan(PLAN), store=tmp_path, progress=False)
-    pd.testing.assert_frame_equal(table(resumed), whole, rtol=1e-4, atol=1e-5)
+    assert_alike(table(resumed), whole)
     assert_once(tmp_path)
 
 
@@ -99,5 +100,5 @@ def test_two_shards_give_the_rows_of_one_run(tmp_path: Path, whole: pd.DataFrame
     second = run_plan(load_plan(PLAN), store=tmp_path, shard=Shard.parse("2/2"), progress=False)
     assert 0.35 * CELLS < len(second) < 0.65 * CELLS
     both = run_plan(load_plan(PLAN), store=tmp_path, shard=Shard.parse("1/2"), progress=False)
-    pd.testing.assert_frame_equal(table(both), whole, rtol=1e-4, atol=1e-5)
+    assert_alike(table(both), whole)
     assert_once(tmp_path)

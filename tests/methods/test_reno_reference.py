@@ -67,11 +67,11 @@ def test_ten_steps_of_a_batch_give_the_latents_of_a_plain_loop(turbo, clip, ball
         leaf = source.initial[i : i + 1].clone().requires_grad_()
         optimiser = torch.optim.SGD([leaf], lr=LR, momentum=0.9, nesterov=ball == "nesterov")
         for candidate in search:
-            torch.testing.assert_close(candidate.noise[i], leaf.detach()[0], atol=1e-4, rtol=0)
+            torch.testing.assert_close(candidate.noise[i], leaf.detach()[0], atol=1e-3, rtol=0)
             image = image_of(turbo.pipe, leaf, prompt)
             reward = clip_reward(clip, image, prompt)
-            torch.testing.assert_close(candidate.score[i], reward.detach(), atol=1e-3, rtol=0)
-            torch.testing.assert_close(candidate.images[i], image.detach()[0], atol=1e-3, rtol=0)
+            torch.testing.assert_close(candidate.score[i], reward.detach(), atol=3e-3, rtol=0)
+            torch.testing.assert_close(candidate.images[i], image.detach()[0], atol=3e-3, rtol=0)
             optimiser.zero_grad()
             (-reward - REGULARISATION * chi_log_density(leaf)).backward()
             clipped += torch.nn.utils.clip_grad_norm_([leaf], CLIP).item() > CLIP

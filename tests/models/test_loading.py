@@ -386,7 +386,7 @@ class TestMemory:
             calls[f"{kind} gradient"] = gradient
         assert calls["plain"] == [2, 1]
         assert calls["saving"] == [4, 2]  # eval mode and frozen weights do not turn it off
-        torch.testing.assert_close(calls["saving gradient"], calls["plain gradient"], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(calls["saving gradient"], calls["plain gradient"], atol=1e-5, rtol=1e-4)
         assert saving.identity == model.identity
 
     def test_slicing_and_tiling(self, folder, model):

@@ -147,8 +147,8 @@ def test_conditions_may_differ_from_row_to_row(mps: MPS) -> None:
     end, seen, scale = mps.network(pixels, ids, conditions)
     for i in range(3):
         one = mps.network(pixels[i : i + 1], ids[i : i + 1], conditions[i : i + 1])
-        torch.testing.assert_close(one[0], end[i : i + 1])
-        torch.testing.assert_close(one[1], seen[i : i + 1])
+        torch.testing.assert_close(one[0], end[i : i + 1], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(one[1], seen[i : i + 1], rtol=1e-4, atol=1e-4)
     assert scale.item() == pytest.approx(mps.bounds[1])
 
 
