@@ -47,7 +47,11 @@ def test_a_batch_of_eight_in_any_order_equals_its_singles(model):
 
 def test_selection_chooses_alike_in_a_batch_and_alone():
     """Candidates whose stability differs by less than the margin may change places; no others."""
-    model, method, margin = load_model("tiny"), load_method("selection(candidates=6)"), 1e-4
+    model, method, margin = (
+        load_model("tiny"),
+        load_method("selection(candidates=4, round_trip_steps=2)"),
+        1e-4,
+    )
     batch = method(model, [PROMPTS[i] for i in ORDER])
     for place, i in enumerate(ORDER):
         alone = method(model, [PROMPTS[i]])
@@ -69,7 +73,7 @@ def test_the_student_is_one_step_and_not_invertible():
 
 
 def test_stability_and_reward_rise_on_the_bundled_models():
-    fixed_point = load_method("cosine(update='fixed_point', steps=10)")(load_model("tiny"), PROMPTS[:4])
+    fixed_point = load_method("cosine(update='fixed_point', steps=10)")(load_model("tiny"), PROMPTS[:2])
     assert (fixed_point.score > 0.9).all()
-    reno = load_method("reno(steps=5)")(load_model("tiny-turbo"), PROMPTS[:4])
+    reno = load_method("reno(steps=5)")(load_model("tiny-turbo"), PROMPTS[:2])
     assert (reno.score > torch.tensor(reno.trace.points[0].score)).all()
