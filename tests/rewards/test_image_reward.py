@@ -102,7 +102,7 @@ def test_agrees_with_the_reference_whatever_is_padded(image_reward_folder: Path)
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
     assert expected.std() > 0.05  # images and prompts differ
     found, wanted = (torch.autograd.grad(total.sum(), pictures)[0] for total in (scores, expected))
-    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5 * wanted.abs().max().item())
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4 * wanted.abs().max().item())
 
 
 def test_the_range_has_no_end_but_the_tie_does(image_reward_folder: Path) -> None:
