@@ -157,12 +157,11 @@ class Collection:
         """
         path = given_path(folder)
         try:
+            foreign = path.is_dir() and not (path / COLLECTION).exists()
+            if foreign and any(file.name[0] != "." for file in path.iterdir()):
+                raise BadValue(f"folder {str(path)!r} holds other files and no pairs; use an empty one")
             with only_writer(path, PATIENCE):
                 if not (path / COLLECTION).exists():
-                    if any(file.name[0] != "." for file in path.iterdir()):
-                        raise BadValue(
-                            f"folder {str(path)!r} holds other files and no pairs; use an empty one"
-                        )
                     write_json(path / COLLECTION, about)
         except NoisekitError:
             raise
