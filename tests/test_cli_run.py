@@ -132,7 +132,7 @@ BAD = {
     "no store": (["run", "bare.yaml"], "names no store"),
     "a bad key": (
         ["run", "bad.yaml"],
-        "plan 'bad.yaml': unknown key in plan: 'metohds'; did you mean 'methods'",
+        "plan 'bad.yaml', line 2: unknown key in plan: 'metohds'; did you mean 'methods'",
     ),
     "a bad shard": (["run", "plan.yaml", "--shard", "0/4"], "shard '0/4'"),
     "an unknown executor": (["run", "plan.yaml", "--executor", "rya"], "'rya'; did you mean 'ray'"),

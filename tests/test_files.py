@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -195,3 +196,18 @@ def test_json_beyond_any_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "file.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="larger than 1 MiB"):
         read_json(tmp_path / "file.json")
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path):
+    """Renaming a file into the place of /dev/full or /dev/stdout would take it from the whole machine."""
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(link, b"x" * 10)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", b"told")
+    assert os.read(reader, 10) == b"told"
+    os.close(reader)
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)

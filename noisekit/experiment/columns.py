@@ -99,13 +99,14 @@ def read_scores(lines: Iterable[ScoreLine], images: Sequence[str]) -> Scores:
             own.places[name].append(place)
             own.figures[name].append(math.nan if figure is None else figure)
     newest = {key[0]: key for key in sorted(found, key=lambda key: found[key].last)}
-    shown = sorted((found[key].first, *key) for key in newest.values() if found[key].figures)
+    chosen = [key for key in found if newest[key[0]] == key and found[key].figures]
+    shown = sorted(chosen, key=lambda key: found[key].first)  # of one moment in the order of their lines
     values: dict[str, NDArray[np.float64]] = {}
-    for _, metric, by in shown:
+    for metric, by in shown:
         for name, figures in found[metric, by].figures.items():
             column = values.setdefault(name, np.full(len(images), np.nan))
             column[np.asarray(found[metric, by].places[name])] = figures
-    about = [{"metric": metric, "metric_id": by, "tie": found[metric, by].tie} for _, metric, by in shown]
+    about = [{"metric": metric, "metric_id": by, "tie": found[metric, by].tie} for metric, by in shown]
     return Scores(
         pd.DataFrame(values, index=range(len(images))),
         pd.DataFrame(about, columns=["metric", "metric_id", "tie"]).astype({"tie": float}),

@@ -49,6 +49,7 @@ class ImageLine(Line, frozen=True, kw_only=True, gc=False):
     kind: str | None = None
     unseen: bool | None = None
     categories: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
     objective: str = "none"
     optimised: tuple[str, ...] = ()
     score: float | None = None

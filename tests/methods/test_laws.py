@@ -168,7 +168,7 @@ def test_bad_prompts_and_seeds(model, prompts, seeds, says):
 
 
 def test_reno_takes_the_papers_rewards_where_none_are_given(model):
-    resolved = load_method("reno(weights='tiny')").resolved(model)
+    resolved = load_method("reno(weights='published')").resolved(model)
     assert resolved.rewards == "hps:5 + image_reward:1 + clip_score_h14:0.01 + pick_score:0.05"
     assert resolved.optimised == {"hps", "image_reward", "clip_score_h14", "pick_score"}
     assert resolved.step_cost(model).reward == 4

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from noisekit.experiment.png import read_image
 from noisekit.rewards.base import Reward
 from noisekit.rewards.cards import variants
 from noisekit.rewards.hps import HPS
@@ -25,6 +24,7 @@ from noisekit.rewards.image_reward import ImageReward
 from noisekit.rewards.published import hps as published_hps
 from noisekit.rewards.published import image_reward as published_image_reward
 from noisekit.rewards.text import token_ids
+from tests.oracle.reading import as_the_packages_read
 from tests.oracle.write import thinned
 
 HERE = Path(__file__).parent
@@ -90,7 +90,7 @@ def reward(request: pytest.FixtureRequest) -> Reward:
 
 
 def picture(name: str) -> Tensor:
-    return read_image(HERE / "pictures" / f"{name}.png")[None]
+    return as_the_packages_read(HERE / "pictures" / f"{name}.png")[None]
 
 
 def test_prompts_are_read_as_the_package_reads_them(reward: Reward) -> None:

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from noisekit.experiment.png import read_image
 from noisekit.rewards.cards import checkpoints
 from noisekit.rewards.pick_score import PickScore
 from noisekit.rewards.published import clip as published_clip
+from tests.oracle.reading import as_the_packages_read
 from tests.oracle.write import PROMPTS
 
 PICTURES = sorted((Path(__file__).parent / "pictures").glob("*.png"))
@@ -68,7 +68,7 @@ def test_scores_are_those_of_the_few_lines_in_its_model_card(files: Path, tmp_pa
     seen, read = seen / seen.norm(dim=-1, keepdim=True), read / read.norm(dim=-1, keepdim=True)
     expected = model.logit_scale.exp() * seen @ read.T
     for file, row in zip(PICTURES, expected):
-        found = reward.judge(read_image(file).expand(len(PROMPTS), -1, -1, -1), PROMPTS)
+        found = reward.judge(as_the_packages_read(file).expand(len(PROMPTS), -1, -1, -1), PROMPTS)
         torch.testing.assert_close(found, row, atol=1e-5, rtol=0)
     assert expected.std(0).min() > 0.01
     assert expected.std(1).min() > 0.1
