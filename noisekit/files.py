@@ -39,7 +39,8 @@ LARGEST_JSON = 16 * 2**20
 def whole(path: Path) -> Iterator[Path]:
     """A name to write a file under, which takes its place at the end; after an exception what was there stays.
 
-    A device such as the terminal is written to directly: it keeps nothing, and a rename would put a file in its place. Raises `OSError` where it cannot be written, also for libraries that say so in words of their own.
+    A device such as the terminal is written to directly: it keeps nothing, and a rename would put a file in its place.
+    Raises `OSError` where it cannot be written, also for libraries that say so in words of their own.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         with _system_errors():
