@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from noisekit.cost import counted
-from noisekit.experiment import load_plan, run_plan
+from noisekit.engine import run_plan
 from noisekit.models.analytic import AnalyticModel
 from noisekit.models.base import Conditioning
+from noisekit.plan import load_plan
 
 
 class Nothing(AnalyticModel):

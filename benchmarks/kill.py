@@ -22,7 +22,7 @@ import pandas as pd
 import yaml
 
 import noisekit as nk
-from noisekit.experiment.store import Store
+from noisekit.store.store import Store
 
 PLAN = {
     "models": ["tiny"],

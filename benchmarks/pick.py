@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 import noisekit as nk
 from noisekit.evaluation.best import race
 from noisekit.evaluation.statistics import STANDARD
-from noisekit.experiment.curves import arms, curves
-from noisekit.experiment.judges import judged
+from noisekit.results.curves import arms, curves
+from noisekit.results.judges import judged
 
 BUDGETS = 10
 TRUTH = "truth"

@@ -52,7 +52,7 @@ def main() -> None:
 
 def load(store: Path) -> None:
     """Load a store, and print seconds and memory as JSON."""
-    from noisekit.experiment import load_run
+    from noisekit.results import load_run
 
     before = memory()
     start, processor = time.perf_counter(), time.process_time()
@@ -72,7 +72,7 @@ def memory() -> float:
 
 def write(store: Path, images: int, metrics: tuple[str, ...]) -> None:
     """As several writers would have left it, a batch of 64 images at a time."""
-    from noisekit.experiment.store import Store, plain
+    from noisekit.store.store import Store, plain
 
     Store.prepare(store, "per_prompt")
     draw, numbers = random.Random(0), range(images)

@@ -18,14 +18,15 @@ from pathlib import Path
 
 import torch
 
+from noisekit.engine.job import Job
+from noisekit.engine.shelf import Shelf
+from noisekit.engine.units import Generation
+from noisekit.engine.worker import Tools, Worker
 from noisekit.evaluation import Evaluator
-from noisekit.experiment.job import Job
-from noisekit.experiment.sources import ModelSource, Shelf
-from noisekit.experiment.store import Store
-from noisekit.experiment.units import Generation
-from noisekit.experiment.worker import Tools, Worker
 from noisekit.methods import load_method
+from noisekit.plan.sources import ModelSource
 from noisekit.prompts import load_prompts
+from noisekit.store.store import Store
 from noisekit.types import Budget
 
 METRICS = ("clip_score", "truth")

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noisekit import errors
-    from noisekit.experiment import Plan, Run, compare, load_plan, load_run, run_plan, run_search
-    from noisekit.experiment.pick import pick
+    from noisekit.engine import compare, run_plan, run_search
     from noisekit.methods import NoiseMethod, load_method
     from noisekit.models import load_model
+    from noisekit.plan import Plan, load_plan
     from noisekit.prompts import load_prompts
+    from noisekit.results import Run, load_run, pick
     from noisekit.rewards import load_reward
     from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, NoiseResult
 
@@ -31,18 +32,18 @@ _HOMES = {
     "Cost": "noisekit.types",
     "NoiseMethod": "noisekit.methods",
     "NoiseResult": "noisekit.types",
-    "Plan": "noisekit.experiment",
-    "Run": "noisekit.experiment",
-    "compare": "noisekit.experiment",
+    "Plan": "noisekit.plan",
+    "Run": "noisekit.results",
+    "compare": "noisekit.engine",
     "load_method": "noisekit.methods",
     "load_model": "noisekit.models",
-    "load_plan": "noisekit.experiment",
+    "load_plan": "noisekit.plan",
     "load_prompts": "noisekit.prompts",
     "load_reward": "noisekit.rewards",
-    "load_run": "noisekit.experiment",
-    "pick": "noisekit.experiment.pick",
-    "run_plan": "noisekit.experiment",
-    "run_search": "noisekit.experiment",
+    "load_run": "noisekit.results",
+    "pick": "noisekit.results",
+    "run_plan": "noisekit.engine",
+    "run_search": "noisekit.engine",
 }
 
 __all__ = [

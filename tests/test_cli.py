@@ -178,7 +178,7 @@ def test_generate_writes_an_image_with_its_parameters(type_in: Typed, model: Pat
 
 
 def test_score_matches_images_with_prompts(type_in: Typed, tmp_path: Path) -> None:
-    from noisekit.experiment.png import write_png
+    from noisekit.store.png import write_png
     from tests.evaluation.test_evaluator import CAPTIONS, rendered
 
     (tmp_path / "pictures").mkdir()
@@ -469,7 +469,7 @@ def test_an_interruption_before_anything_was_done_is_told(
     def interrupted(*arguments: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("noisekit.experiment.load_run", interrupted)
+    monkeypatch.setattr("noisekit.results.load_run", interrupted)
     assert type_in("status", "run") == (130, "", "noisekit: interrupted\n")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from noisekit.cli import main
-from noisekit.experiment import load_run
 from noisekit.models.pipeline import DiffusersModel
+from noisekit.results import load_run
 
 PLAN = """
 models: [tiny]

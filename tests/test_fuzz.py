@@ -20,20 +20,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from noisekit.engine.states import Contents
 from noisekit.errors import NoisekitError
-from noisekit.experiment import load_plan, load_run
-from noisekit.experiment.keys import READERS
-from noisekit.experiment.schema import Kind
-from noisekit.experiment.states import Contents
-from noisekit.experiment.store import Store
 from noisekit.methods import load_method
 from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models import load_model
 from noisekit.npnet.checkpoint import load_network, read_card
 from noisekit.pictures import read_picture
+from noisekit.plan import load_plan
+from noisekit.plan.keys import READERS
 from noisekit.registry import METHODS, parse
 from noisekit.report import write_report
-from tests.experiment.test_damage import WHOLE
+from noisekit.results import load_run
+from noisekit.store.schema import Kind
+from noisekit.store.store import Store
+from tests.store.test_damage import WHOLE
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisekit.experiment.plan import load_plan
-from noisekit.experiment.runner import run_plan
+from noisekit.engine.runner import run_plan
+from noisekit.plan.plan import load_plan
 from noisekit.rewards import BUNDLED
 
 PLANS = sorted((Path(__file__).resolve().parents[1] / "benchmarks" / "plans").glob("*.yaml"))

@@ -106,13 +106,13 @@ def compare(
       noisekit compare --model ./my-model --prompts my.txt --metrics clip_score --store runs/mine
       noisekit compare --model sdxl-turbo --methods reno --weights published --low-memory --store runs/small-gpu
     """
-    from noisekit import experiment
+    from noisekit.engine import compare as compare_methods
     from noisekit.models.loading import split_models
     from noisekit.report import terminal
 
     quiet()
     with kept_in(store):
-        run = experiment.compare(
+        run = compare_methods(
             split_models(models),
             registry.split(methods),
             prompts,
@@ -182,11 +182,11 @@ def generate(
       noisekit generate "a red circle" --method "cosine(steps=20)" --seconds 10 -o circle.png
       noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
     """
-    from noisekit.experiment.png import write_png
-    from noisekit.experiment.sources import ModelSource
-    from noisekit.experiment.survey import check_climbed, warn_of_unread
+    from noisekit.engine.survey import check_climbed, warn_of_unread
     from noisekit.methods import load_method
     from noisekit.methods.base import checked_prompts
+    from noisekit.plan.sources import ModelSource
+    from noisekit.store.png import write_png
     from noisekit.types import ControlledPrompt
 
     budget = options.budget(seconds, calls, candidates)

@@ -30,9 +30,9 @@ def compare_runs(
     """
     if output is not None:
         options.check_writable(output)
-    from noisekit.experiment import load_run
     from noisekit.report.page import write_versus
     from noisekit.report.versus import show_versus, versus
+    from noisekit.results import load_run
 
     found = versus(load_run(first), load_run(second))
     show_versus(found, console())

@@ -27,8 +27,8 @@ def export(
       noisekit export runs/demo -o demo.parquet
       noisekit export runs/demo -o demo.csv
     """
-    from noisekit.experiment import load_run
-    from noisekit.experiment.export import check_ending
+    from noisekit.results import load_run
+    from noisekit.results.export import check_ending
 
     check_ending(given_path(output), safe_csv=safe_csv)
     say(load_run(run).export(output, safe_csv=safe_csv))

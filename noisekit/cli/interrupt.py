@@ -26,7 +26,7 @@ def kept_in(store: Path, command: str | None = None) -> Iterator[None]:
 
 
 def _finished(store: Path) -> int:
-    from noisekit.experiment import load_run
+    from noisekit.results import load_run
 
     try:
         return len(load_run(store))

@@ -63,10 +63,10 @@ def collect(
       noisekit npnet collect --seeds 3 --strong 5.5 --metrics hps,clip_score --out build/pairs
       noisekit npnet collect --model sdxl --prompts pick_a_pic --steps 10 --weights published --out build/sdxl
     """
-    from noisekit.experiment.sources import ModelSource
     from noisekit.methods.rewarded import usual_weights
     from noisekit.npnet.collect import Recipe, scored_by
     from noisekit.npnet.collect import collect as run
+    from noisekit.plan.sources import ModelSource
     from noisekit.prompts import load_prompts
     from noisekit.rewards import check_weights, load_reward
 

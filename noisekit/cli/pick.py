@@ -14,8 +14,8 @@ from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
 
 if TYPE_CHECKING:
-    from noisekit.experiment import Run
-    from noisekit.experiment.pick import Scale
+    from noisekit.results import Run
+    from noisekit.results.pick import Scale
 
 #: Bytes in the units that --memory may name.
 UNITS = {"": 1, "B": 1} | {
@@ -67,16 +67,16 @@ def pick(
       noisekit pick runs/demo --seconds 0.5 --calibrate --throughput
       noisekit pick runs/demo --seconds 2 --memory 16GiB --device-scale 2.5
     """
-    from noisekit.experiment import load_run
-    from noisekit.experiment.calibration import base_name
-    from noisekit.experiment.pick import pick as choose
+    from noisekit.results import load_run
+    from noisekit.results.calibration import base_name
+    from noisekit.results.pick import pick as choose
 
     scale, limit = _scale(device_scale), None if memory is None else _bytes(memory)
     loaded = load_run(run)
     if measure or scale == "auto":
         quiet()
     if measure:
-        from noisekit.experiment.measuring import calibrate  # the one part that needs the networks
+        from noisekit.results.measuring import calibrate  # the one part that needs the networks
 
         calibrate(loaded, progress=sys.stderr.isatty())
     held = list(dict.fromkeys(map(base_name, loaded.frame()["model"])))
@@ -106,9 +106,9 @@ def calibrate(run: Annotated[Path, typer.Argument(help="The folder of a run.")])
     Example:
       noisekit calibrate runs/demo
     """
-    from noisekit.experiment import load_run
-    from noisekit.experiment.calibration import table
-    from noisekit.experiment.measuring import calibrate as measure
+    from noisekit.results import load_run
+    from noisekit.results.calibration import table
+    from noisekit.results.measuring import calibrate as measure
 
     quiet()
     loaded: Run = load_run(run)

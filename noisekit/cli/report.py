@@ -39,8 +39,8 @@ def report(
         raise unknown("format", form, FORMATS)
     if output is not None:
         options.check_writable(output)
-    from noisekit.experiment import load_run
     from noisekit.report import show, write_report, write_tables
+    from noisekit.results import load_run
 
     loaded = load_run(run)
     if form == "html":

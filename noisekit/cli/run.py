@@ -19,8 +19,8 @@ from noisekit.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from noisekit.experiment.overview import Absent, Overview
-    from noisekit.experiment.search import Found
+    from noisekit.engine.overview import Absent, Overview
+    from noisekit.engine.search import Found
 
 Executor = Annotated[
     str, typer.Option(help="Where the work is done: inprocess, or ray on this machine or a cluster.")
@@ -71,9 +71,10 @@ def run(
       noisekit run plan.yaml --retry-failed
       noisekit run plan.yaml --device cuda --dtype bf16 --low-memory
     """
-    from noisekit.experiment import load_plan, run_plan, run_search
-    from noisekit.experiment.preview import preview
-    from noisekit.experiment.shard import Shard
+    from noisekit.engine import run_plan, run_search
+    from noisekit.engine.preview import preview
+    from noisekit.plan import load_plan
+    from noisekit.plan.shard import Shard
     from noisekit.report import terminal
 
     executor = f"ray:{ray_address}" if ray_address else executor

@@ -73,10 +73,10 @@ def score(
     from noisekit.evaluation import Evaluator
     from noisekit.evaluation.evaluator import checked_metrics
     from noisekit.evaluation.metric import MetricInfo, legend
-    from noisekit.experiment.folder import match, name_in
-    from noisekit.experiment.score_files import check_output, part_of, table, write_scores
-    from noisekit.experiment.scored import CUT, score_images
     from noisekit.rewards import check_weights
+    from noisekit.scoring.folder import match, name_in
+    from noisekit.scoring.score_files import check_output, part_of, table, write_scores
+    from noisekit.scoring.scored import CUT, score_images
 
     default = [name for name in registry.DEFAULT_METRICS if name != "truth" or weights == "tiny"]
     names = checked_metrics(default if metrics is None else registry.split(metrics))

@@ -55,10 +55,10 @@ def rank(
       noisekit seeds rank --model tiny-turbo --metric truth --out build/turbo-seeds
       noisekit compare --methods "golden_seeds(artefact='build/seeds')" --limit 20 --store runs/golden
     """
+    from noisekit.engine.seeds import rank_seeds
     from noisekit.evaluation import Evaluator
     from noisekit.evaluation.evaluator import checked_metrics
     from noisekit.evaluation.reliability import Reliability, expected_gain
-    from noisekit.experiment.seeds import rank_seeds
     from noisekit.methods.golden_seeds import GoldenSeeds
     from noisekit.methods.parameters import settings
     from noisekit.methods.rewarded import usual_weights

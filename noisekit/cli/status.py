@@ -14,8 +14,8 @@ from noisekit.errors import BadValue
 from noisekit.shown import shown
 
 if TYPE_CHECKING:
-    from noisekit.experiment import Run
-    from noisekit.experiment.overview import Overview
+    from noisekit.engine.overview import Overview
+    from noisekit.results import Run
 
 #: Failures that are shown one by one.
 SHOWN = 20
@@ -40,7 +40,7 @@ def status(
       noisekit status runs/mine --plan plan.yaml
       noisekit status runs/mine --plan plan.yaml --why
     """
-    from noisekit.experiment import load_run
+    from noisekit.results import load_run
 
     if why and plan is None:
         raise BadValue("--why compares a run with a plan; give --plan FILE as well")
@@ -48,8 +48,8 @@ def status(
     if plan is None:
         _show_images(loaded)
     else:
-        from noisekit.experiment import load_plan  # what a plan lacks depends on models and weights
-        from noisekit.experiment.overview import overview
+        from noisekit.engine.overview import overview
+        from noisekit.plan import load_plan  # what a plan lacks depends on models and weights
 
         chosen = load_plan(plan)
         quiet()
@@ -82,7 +82,7 @@ def _show_images(run: Run) -> None:
 def _show_why(found: Overview) -> None:
     from rich.text import Text
 
-    from noisekit.experiment.why import explain, explain_score
+    from noisekit.engine.why import explain, explain_score
 
     jobs = {cells.job.setting: cells.job for cells in found.cells if cells.missing}
     lacking = Counter(name for cells in found.cells for _, metrics in cells.unscored for name in metrics)

@@ -1,5 +1,5 @@
-"""The toy rewards of the experiment's tests."""
+"""The toy rewards of the engine's tests."""
 
-from tests.experiment.conftest import brightness
+from tests.engine.conftest import brightness
 
 __all__ = ["brightness"]

@@ -13,8 +13,8 @@ import torch
 
 from noisekit.evaluation import Evaluator, MetricInfo
 from noisekit.evaluation.metric import families, legend, preference
-from noisekit.experiment.store import plain
-from tests.experiment.toys import Glow
+from noisekit.store.store import plain
+from tests.engine.toys import Glow
 
 
 def info(name: str, family: str = "", **given: float) -> MetricInfo:

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from noisekit.errors import BadValue
-from noisekit.experiment.identity import generation_id
 from noisekit.noise import NoiseSource
 from noisekit.prompts import PromptSuite, load_prompts
+from noisekit.store.identity import generation_id
 from noisekit.types import ControlledPrompt
 
 GREY, BRIGHT = Image.new("RGB", (6, 4), (9, 9, 9)), Image.new("L", (6, 4), 200)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from noisekit.experiment import compare, load_run
+from noisekit.engine import compare
 from noisekit.report import show
+from noisekit.results import load_run
 from tests.pipelines import stable_diffusion
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from noisekit.experiment.png import read_image
 from noisekit.rewards import load_reward
+from noisekit.store.png import read_image
 
 pytestmark = pytest.mark.weights
 

@@ -1,0 +1,111 @@
+"""Quality on the way: what a search would have delivered at candidates 1, 2, 5, 10, 20, 50, …, and for what cost.
+
+Images are made and scored with the method's clock and counters stopped. A search that decodes them shows them for
+nothing. Of one that does not, the image of the best noise so far is made where curves are asked for, and its cost counts:
+
+    cost(n) = cost of the first n candidates + that of the final image, unless the search brings it
+
+Nothing is read off inside an annealed search: cut at n, it is not the search that is planned for n. So under several
+budgets annealed searches are run once each, and the others once, under the widest.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import astuple
+from itertools import accumulate, islice
+
+from torch import Tensor
+
+from noisekit.engine.states import Cells
+from noisekit.evaluation import Evaluator
+from noisekit.methods import NoiseMethod
+from noisekit.methods.loop import FinalImage
+from noisekit.models import Model
+from noisekit.noise import Convention, NoiseSource
+from noisekit.store.store import Store
+from noisekit.types import COUNTED, Budget, Candidate
+
+
+class Watch:
+    """An observer of the search of a resolved method for B samples, sample i being (prompts[i], seeds[i]).
+
+    curves: whether to make the images that the search does not.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        method: NoiseMethod,
+        model: Model,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        convention: Convention,
+        curves: bool,
+    ) -> None:
+        self.evaluator, self.method, self.model, self.prompts = evaluator, method, model, prompts
+        source = NoiseSource(model.noise_shape, prompts, seeds, convention, model.device)
+        self._final_image = FinalImage(model, source) if curves else None
+        self._figures: dict[int, dict[str, list[float]]] = {}
+
+    def __call__(self, index: int, best: Candidate) -> None:
+        if not is_checkpoint(index + 1) or not self.method.anytime(index + 1):
+            return
+        if best.images is not None:
+            self._figures[index] = self._scores(best.images) | self._costs(index, brought=True)
+        elif self._final_image is not None:
+            images = self._final_image(best.noise)
+            self._figures[index] = self._scores(images) | self._costs(index, brought=False)
+
+    def figures(self, step: int, sample: int) -> dict[str, float]:
+        """metric_<name> and calls_<network> of a sample at a candidate, for the trace; nothing between checkpoints."""
+        return {name: values[sample] for name, values in self._figures.get(step, {}).items()}
+
+    def _scores(self, images: Tensor) -> dict[str, list[float]]:
+        scores = self.evaluator.scores(images, self.prompts)
+        return {
+            f"metric_{metric.info.raw}": scores[metric.info.raw] for metric in self.evaluator.metrics.values()
+        }
+
+    def _costs(self, index: int, brought: bool) -> dict[str, list[float]]:
+        """By the method's schedule: the meter would count all candidates of a batch at the first of them."""
+        *_, spent = accumulate(islice(self.method.schedule(self.model), index + 1))
+        total = spent if brought else spent + self.model.sample_cost()
+        return {f"calls_{network}": [getattr(total, network)] * len(self.prompts) for network in COUNTED}
+
+
+def covered(method: NoiseMethod, budget: Budget, budgets: Sequence[Budget]) -> bool:
+    """Whether a resolved method need not be run under one of several budgets, since its curve under a wider one says it."""
+    return method.anytime(1) and any(other != budget and _wider(other, budget) for other in budgets)
+
+
+def _wider(one: Budget, other: Budget) -> bool:
+    """Whether no limit of `one` is below that of the other; a limit that is not there is infinite."""
+    limits = [
+        (math.inf if a is None else a, math.inf if b is None else b)
+        for a, b in zip(astuple(one), astuple(other), strict=True)
+    ]
+    return all(a >= b for a, b in limits)
+
+
+def warn_of_unwatched(store: Store, cells: Sequence[Cells]) -> None:
+    """Say of which searches there are no curves and will be none, since their images are there already."""
+    jobs = {key: own.job for own in cells for key in own.done}
+    anytime = {key for key, job in jobs.items() if job.method.horizon > 1 and job.method.anytime(1)}
+    if not anytime:
+        return
+    first = {row["id"]: row["points"][0] for row in store.lines("traces") if row["id"] in anytime}
+    blind = [key for key, point in first.items() if not any(name.startswith("metric_") for name in point)]
+    if blind:
+        methods = ", ".join(dict.fromkeys(jobs[key].labels["method"] for key in blind))
+        warnings.warn(
+            f"{len(blind)} images were made without curves by {methods}, and stay so; for their curves use another store",
+            stacklevel=4,
+        )
+
+
+def is_checkpoint(count: int) -> bool:
+    """Whether a number is 1, 2 or 5 times a power of ten."""
+    return str(count).rstrip("0") in ("1", "2", "5")

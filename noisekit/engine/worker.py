@@ -1,0 +1,131 @@
+"""A worker: it holds what the work needs (models, metrics, an open store) and does units of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from noisekit.engine.generation import Generated, generate, warm_up
+from noisekit.engine.halving import Halving, Problem
+from noisekit.engine.scorer import Scorer
+from noisekit.engine.shelf import Shelf
+from noisekit.engine.units import Generation, Scoring, Unit
+from noisekit.evaluation import Evaluator
+from noisekit.store.store import Row, Store
+from noisekit.types import Convention
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a worker works with. Models and metrics are loaded when they are first wanted, and once in a process.
+
+    device: where metrics run; models choose their own. progress: whether a method shows how its search goes on. curves:
+    whether searches that show no images on their way have some made and scored; see `Watch`. keep_noise: whether the
+    noise of every image is stored. low_memory: whether metrics' networks are in memory one at a time.
+    """
+
+    store: Path
+    convention: Convention
+    metrics: tuple[str, ...]
+    weights: str
+    device: str = "cpu"
+    progress: bool = False
+    curves: bool = False
+    keep_noise: bool = False
+    low_memory: bool = False
+    shelf: Shelf = field(default_factory=Shelf, compare=False)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        return Evaluator(self.metrics, self.weights, self.device, low_memory=self.low_memory)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without what is loaded."""
+        given = [getattr(self, own.name) for own in fields(self) if own.name != "shelf"]
+        return type(self), tuple(given)
+
+
+class Worker:
+    """Does units: generates what they ask for, stores it, and scores it. It appends to files of its own."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.store = Store.prepare(tools.store, tools.convention)
+        self.scorer = Scorer(self.store, tools.evaluator)
+        self._halving = Halving()
+        self._warm: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.store.__exit__(*exc)
+
+    def do(self, unit: Unit) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+        """The ids of the finished images, and a row for each that failed; see `failed`.
+
+        Raises `OSError` when the store cannot be written.
+        """
+        if isinstance(unit, Scoring):
+            return self._scored(unit.rows, unit.metrics)
+        finished: list[str] = []
+        failures: list[Row] = []
+        for part, outcome in self._halving(unit.job.setting, unit, self._generated):
+            if isinstance(outcome, Problem):
+                failures.append(failed(part, outcome))
+                continue
+            ids, unscored = self._scored(self._kept(outcome), self.tools.metrics)
+            finished += ids
+            failures += unscored
+        return tuple(finished), tuple(failures)
+
+    def _generated(self, unit: Generation) -> Generated:
+        model = self.tools.shelf.take(unit.job.source)
+        if unit.job.setting not in self._warm:
+            warm_up(unit.job, model, unit.prompts[0].text)
+            self._warm.add(unit.job.setting)
+        return generate(unit, model, self.tools.evaluator, self.tools.progress, self.tools.curves)
+
+    def _kept(self, made: Generated) -> list[Row]:
+        if self.tools.keep_noise:
+            made.keep_noise(self.store)
+        return made.keep(self.store)
+
+    def _scored(self, rows: Iterable[Row], metrics: Iterable[str]) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+        """Score images by each metric in turn, as many at once as the evaluator takes and memory holds."""
+        listed, size = list(rows), self.tools.evaluator.batch
+        failures: list[Row] = []
+        for start in range(0, len(listed), size):
+            for metric in metrics:
+                whole = Scoring(tuple(listed[start : start + size]), (metric,))
+                for part, outcome in self._halving(metric, whole, self.scorer.scores):
+                    if isinstance(outcome, Problem):
+                        failures.append(unscored(part, outcome))
+                    else:
+                        self.store.append("scores", outcome)
+        lacking = {row["id"] for row in failures}
+        return tuple(row["id"] for row in listed if row["id"] not in lacking), tuple(failures)
+
+
+def failed(unit: Generation, problem: Problem) -> Row:
+    """The row of kind "failures" about the one image of a unit that could not be made."""
+    (cell,) = unit.cells
+    about = {**unit.job.labels, "suite": unit.suite, "prompt": cell.prompt.text, "seed": cell.seed}
+    return _failure(cell.id, unit.job.setting, None, about, problem)
+
+
+def unscored(unit: Scoring, problem: Problem) -> Row:
+    """The row of kind "failures" about the one image of a unit that a metric could not score."""
+    (row,), (metric,) = unit.rows, unit.metrics
+    about = {name: row.get(name) for name in ("model", "method", "suite", "prompt", "seed")}
+    return _failure(
+        row["id"], row["setting"], metric, about, replace(problem, reason=f"{metric}: {problem.reason}")
+    )
+
+
+def _failure(key: str, setting: str, metric: str | None, about: Row, problem: Problem) -> Row:
+    what = {"metric": metric, "reason": problem.reason, "where": problem.where}
+    return {"id": key, "setting": setting, **about, **what}

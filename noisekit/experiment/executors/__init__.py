@@ -1,5 +1,0 @@
-"""Executors: where the work of a run is done."""
-
-from noisekit.experiment.executors.base import EXECUTORS, Executor, check_executor, load_executor
-
-__all__ = ["EXECUTORS", "Executor", "check_executor", "load_executor"]

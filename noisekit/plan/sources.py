@@ -1,0 +1,32 @@
+"""Where models come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from noisekit.models import Model, load_model
+from noisekit.models.outline import outline
+
+#: Settings of models that save memory and change no image.
+LOW_MEMORY: Mapping[str, Any] = {"slicing": True, "checkpointing": True}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What `load_model` takes: a name, a folder, a pipeline or a model, and the settings for it."""
+
+    given: Any
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Model:
+        return load_model(self.given, **self.settings)
+
+    def saving(self) -> ModelSource:
+        """The same with the settings that save memory and change no image, where nothing was said of them."""
+        return replace(self, settings={**LOW_MEMORY, **self.settings})
+
+    def outline(self) -> Model:
+        """What its card says of it, before it is loaded."""
+        return outline(self.given, self.settings)

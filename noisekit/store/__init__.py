@@ -1,0 +1,1 @@
+"""What is there: a folder that keeps all that was generated and scored, one line a fact."""

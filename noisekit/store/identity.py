@@ -1,0 +1,49 @@
+"""Two identities: what was generated, and what was scored.
+
+    setting    = hash(model and its weights, method with resolved values, version and dependencies, budget, noise)
+    generation = hash(setting, prompt, seed)
+    score      = hash(generation, metric and its weights)
+
+Hashes are `digest`s of resolved values. The batch is in none of them: an image does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from noisekit.hashing import digest
+from noisekit.types import Budget, ControlledPrompt, Convention
+
+if TYPE_CHECKING:
+    from noisekit.methods import NoiseMethod
+    from noisekit.models.base import Model
+
+
+def setting_fields(
+    model: Model, method: NoiseMethod, budget: Budget, convention: Convention
+) -> dict[str, Any]:
+    """Everything that decides an image besides prompt and seed, as JSON values; `method` is resolved for the model.
+
+    Loads what the method depends on, and so raises `CorruptWeights` where that is missing.
+    """
+    values = {"model": model.identity, "method": str(method), "version": method.version, "rewards": {}}
+    values |= method.dependencies(model.device)
+    return values | {"budget": asdict(budget), "noise": convention}
+
+
+def setting_id(model: Model, method: NoiseMethod, budget: Budget, convention: Convention) -> str:
+    """The hash of `setting_fields`."""
+    return digest(setting_fields(model, method, budget, convention))
+
+
+def generation_id(setting: str, prompt: str, seed: int) -> str:
+    """The hash of one image: its setting, its prompt, a control image's pixels included, and its seed."""
+    control = {"control": prompt.control} if isinstance(prompt, ControlledPrompt) else {}
+    return digest({"setting": setting, "prompt": prompt, "seed": seed, **control})
+
+
+def score_id(generation: str, metric: Mapping[str, Any]) -> str:
+    """`metric` is the metric's identity."""
+    return digest({"generation": generation, "metric": metric})
