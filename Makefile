@@ -13,7 +13,7 @@ NEEDS := setup.cfg pyproject.toml constraints.txt
 # The comparisons that `make demo` shows, into one store, a process each, as small networks gain nothing from threads. Where an
 # image is one call, 30 of them tell searches from none; with three denoising steps noise matters, too, and a search may spend
 # 48 calls an image, as eight standard images do.
-COMPARE := $(BIN)/noisekit compare --prompts tiny --store runs/demo
+COMPARE := $(BIN)/noisekit compare --prompts tiny --store runs/demo --no-report
 TURBO   := $(COMPARE) --model tiny-turbo --limit 30 --calls 30 --methods reno,best_of
 TINY    := $(COMPARE) --model tiny --steps 3 --limit 16 --calls 48 --methods npnet,inversion,repaint,selection,cosine,best_of,random_search
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,32 @@ def test_a_search_prints_its_trials_and_what_the_best_is_worth(type_in: Typed) -
     assert re.search(
         r"on the other 2 prompts: truth \+\S+ over standard, too few for an interval$", out, re.MULTILINE
     )
-    code, _, err = type_in("run", "search.yaml", "--shard", "1/2")
-    assert code == 2
-    assert "no shards" in err
+    for option in (["--shard", "1/2"], ["--no-report"]):
+        code, _, err = type_in("run", "search.yaml", *option)
+        assert code == 2
+        assert "no shards, nothing to try again and no report to leave out" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "images"),
+    [
+        ("run plan.yaml --store 'a run' --shard 2/4", 5),
+        (
+            "compare --methods cosine(steps=1) --prompts tiny --limit 1 --steps 1 --metrics truth --store 'a run'",
+            2,
+        ),
+    ],
+)
+def test_parts_of_a_run_leave_the_report_to_a_command_of_its_own(
+    type_in: Typed, command: str, images: int
+) -> None:
+    code, out, err = type_in(*shlex.split(command), "--no-report")
+    assert (code, out) == (0, f"a run: {images} images; `noisekit report 'a run'` shows what came out\n"), err
+    assert not Path("a run/report.html").exists()
+    code, out, _ = type_in("report", "a run")
+    assert code == 0
+    assert "cosine" in out
+    assert Path("a run/report.html").is_file()
 
 
 BAD = {

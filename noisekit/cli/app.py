@@ -18,11 +18,11 @@ from noisekit.cli.method import app as method
 from noisekit.cli.models import app as models
 from noisekit.cli.npnet import app as npnet
 from noisekit.cli.pick import calibrate, pick
-from noisekit.cli.report import report
+from noisekit.cli.report import report, tell
 from noisekit.cli.rewards import app as rewards
 from noisekit.cli.run import run
 from noisekit.cli.score import score
-from noisekit.cli.screen import console, help_alone, quiet, say
+from noisekit.cli.screen import help_alone, quiet, say
 from noisekit.cli.seeds import app as seeds
 from noisekit.cli.status import status
 from noisekit.errors import BadValue
@@ -92,6 +92,7 @@ def compare(
     batch: Annotated[int | None, typer.Option(help="Images that a method works on at once.")] = None,
     curves: options.Curves = False,
     keep_noise: options.KeepNoise = False,
+    no_report: options.NoReport = False,
 ) -> int:
     """Run methods on the same prompts and seeds, score all images, print a table and write report.html.
 
@@ -108,7 +109,6 @@ def compare(
     """
     from noisekit.engine import compare as compare_methods
     from noisekit.models.loading import split_models
-    from noisekit.report import terminal
 
     quiet()
     with kept_in(store):
@@ -137,10 +137,7 @@ def compare(
             },
             progress=sys.stderr.isatty(),
         )
-        page = run.report()
-    terminal.show(run, console())
-    say(page)
-    return int(len(run.failures()) > 0)
+        return tell(run, report=not no_report)
 
 
 @app.command()

@@ -57,6 +57,13 @@ LowMemory = Annotated[
         "made, one metric's network at a time.",
     ),
 ]
+NoReport = Annotated[
+    bool,
+    typer.Option(
+        "--no-report",
+        help="Make and score images only: no table, no report.html. `noisekit report` writes them when all parts are done.",
+    ),
+]
 
 SafeCsv = Annotated[
     bool,

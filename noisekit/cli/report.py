@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from noisekit.cli import options
 from noisekit.cli.screen import console, say
 from noisekit.errors import unknown
 from noisekit.paths import given_path
+
+if TYPE_CHECKING:
+    from noisekit.results import Run
 
 FORMATS = ("html", "markdown", "latex")
 
@@ -54,3 +58,21 @@ def report(
     else:
         given_path(output).write_text(text, encoding="utf-8")
         say(output)
+
+
+def tell(run: Run, *, report: bool) -> int:
+    """Write the page of a run and print its table, or say no more than where it is.
+
+    Returns:
+        The exit code: 1 where images failed.
+    """
+    if report:
+        from noisekit.report import show
+
+        page = run.report()
+        show(run, console())
+        say(page)
+    else:
+        command = shlex.join(["noisekit", "report", str(run.folder)])
+        say(f"{run.folder}: {len(run)} images; `{command}` shows what came out")
+    return int(len(run.failures()) > 0)

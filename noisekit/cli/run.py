@@ -12,6 +12,7 @@ import typer
 
 from noisekit.cli import options
 from noisekit.cli.interrupt import kept_in
+from noisekit.cli.report import tell
 from noisekit.cli.screen import console, quiet, say
 from noisekit.errors import BadValue
 from noisekit.shown import shown
@@ -56,6 +57,7 @@ def run(
     dtype: options.Dtype = None,
     offload: options.Offload = None,
     low_memory: options.LowMemory = False,
+    no_report: options.NoReport = False,
 ) -> int:
     """Do what the store lacks of a plan, print a table and write report.html.
 
@@ -66,7 +68,7 @@ def run(
     Examples:
       noisekit run plan.yaml --store runs/mine --dry-run
       noisekit run plan.yaml --store runs/mine
-      noisekit run plan.yaml --shard 3/16
+      noisekit run plan.yaml --shard 3/16 --no-report
       noisekit run plan.yaml --ray-address 10.0.0.1:6379
       noisekit run plan.yaml --retry-failed
       noisekit run plan.yaml --device cuda --dtype bf16 --low-memory
@@ -75,7 +77,6 @@ def run(
     from noisekit.engine.preview import preview
     from noisekit.plan import load_plan
     from noisekit.plan.shard import Shard
-    from noisekit.report import terminal
 
     executor = f"ray:{ray_address}" if ray_address else executor
     loaded = load_plan(plan).on_this_machine(
@@ -85,8 +86,10 @@ def run(
     )
     folder = loaded.folder(store)
     part = None if shard is None else Shard.parse(shard)
-    if loaded.search and (part or retry_failed):
-        raise BadValue("a search takes one trial after another: it has no shards and nothing to try again")
+    if loaded.search and (part or retry_failed or no_report):
+        raise BadValue(
+            "a search takes one trial after another: it has no shards, nothing to try again and no report to leave out"
+        )
     quiet()
     if dry_run:
         show(preview(loaded, store=folder, shard=part, retry_failed=retry_failed))
@@ -97,6 +100,7 @@ def run(
     chosen = {"--weights": weights, "--device": device, "--dtype": dtype, "--offload": offload}
     command += [word for name, value in chosen.items() if value for word in (name, value)]
     command += ["--low-memory"] if low_memory else []
+    command += ["--no-report"] if no_report else []
     progress = sys.stderr.isatty()
     with kept_in(folder, shlex.join(command)):
         if loaded.search:
@@ -105,10 +109,7 @@ def run(
         done = run_plan(
             loaded, store=folder, executor=executor, shard=part, retry_failed=retry_failed, progress=progress
         )
-        page = done.report()
-    terminal.show(done, console())
-    say(page)
-    return int(len(done.failures()) > 0)
+        return tell(done, report=not no_report)
 
 
 def show_search(found: Found) -> None:
