@@ -63,6 +63,7 @@ class NoiseSource:
         device: where the noise goes; it is drawn on the CPU.
         start: the initial noise of a search within a search, see `starting_at`.
         branch: the name of that search.
+        sampler: the name of what the sampler draws, see `particle`.
 
     Raises:
         BadValue: where prompts and seeds are not as many, or the convention is none.
@@ -75,6 +76,7 @@ class NoiseSource:
     device: torch.device | str = "cpu"
     start: Tensor | None = field(default=None, repr=False, compare=False)
     branch: str = ""
+    sampler: str = ""
 
     def __post_init__(self) -> None:
         if len(self.prompts) != len(self.seeds):
@@ -96,6 +98,18 @@ class NoiseSource:
         a found noise would not give its image again.
         """
         return replace(self, start=noise, branch=f"{self.branch}/{branch}")
+
+    def particle(self, j: int) -> NoiseSource:
+        """The source of the j-th of several walks of a stochastic sampler for one image: `draw(j)`, and what it injects.
+
+        Particle 0 is this source, so its walk is the standard image's. Unlike the branches of `starting_at`, every other
+        particle injects noises of its own: a method that chooses among them hands those it chose on, as `injected` of its
+        candidates.
+        """
+        if j == 0:
+            return self
+        name = f"/particle {j}"
+        return replace(self, start=self.draw(j), branch=self.branch + name, sampler=self.sampler + name)
 
     def _generators(self, stream: str, index: int) -> list[torch.Generator]:
         prompts = self.prompts if self.convention == "per_prompt" else [""] * len(self)
@@ -134,4 +148,12 @@ class NoiseSource:
 
     def sampler_generators(self) -> list[torch.Generator]:
         """Fresh generators for a stochastic sampler, one a sample, in the same state at every call."""
-        return self._generators("sampler", 0)
+        return self._generators("sampler" + self.sampler, 0)
+
+    def injected(self, n: int) -> Tensor:
+        """The first n noises (B, n, C, h, w) that a stochastic sampler draws, in turn, from `sampler_generators`."""
+        draws = [
+            torch.stack([torch.randn(self.shape, generator=own) for _ in range(n)])
+            for own in self.sampler_generators()
+        ]
+        return torch.stack(draws).to(self.device)

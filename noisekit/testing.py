@@ -10,8 +10,9 @@
         def method(self):
             return load_method("mine(steps=3)")
 
-runs them all on a model whose optimum is known, in one step and in four; what cannot run on one of the two is skipped there
-with the reason. Give a fixture `model` for another one. Needs pytest, as in noisekit[test].
+runs them all on models whose optimum is known: a diffusion in one step and in four, a flow, and both with fresh noise at
+every step. What cannot run on one of them is skipped there with the reason. Give a fixture `model` for another one. Needs
+pytest, as in noisekit[test].
 """
 
 from __future__ import annotations
@@ -32,9 +33,19 @@ from noisekit.models.analytic import AnalyticModel
 from noisekit.noise import NoiseSource
 from noisekit.registry import METHODS
 from noisekit.rewards import Reward
-from noisekit.types import COUNTED, Budget
+from noisekit.types import COUNTED, Budget, NoiseResult
 
 PROMPTS = ("a red circle", "two blue squares", "a green triangle above a cyan circle", "three yellow circles")
+
+
+#: The analytic models that the laws of methods are tried on, by their settings.
+MODELS: dict[str, dict[str, Any]] = {
+    "one step": {"steps": 1},
+    "four steps": {"steps": 4},
+    "flow": {"steps": 4, "path": "flow"},
+    "stochastic": {"steps": 4, "eta": 1.0},
+    "stochastic flow": {"steps": 4, "path": "flow", "eta": 0.7},
+}
 
 
 class MethodConformance:
@@ -47,9 +58,9 @@ class MethodConformance:
     def method(self) -> NoiseMethod:
         raise NotImplementedError("give a fixture `method`")
 
-    @pytest.fixture(params=[1, 4], ids=["one step", "four steps"])
+    @pytest.fixture(params=list(MODELS))
     def model(self, request: pytest.FixtureRequest, method: NoiseMethod) -> Model:
-        model = AnalyticModel(steps=request.param, batch=5)
+        model = AnalyticModel(**MODELS[request.param], batch=5)
         try:
             method.resolved(model).check(model)
         except NotSupported as reason:
@@ -69,6 +80,9 @@ class MethodConformance:
         singles = [method(model, [text], seeds=[seed]) for text in prompts for seed in (0, 1)]
         self._same(batch.noise, torch.cat([single.noise for single in singles]))
         self._same(batch.images, torch.cat([single.images for single in singles]))
+        if batch.injected is not None:
+            self._same(batch.injected.flip(0), _injected(backwards))
+            self._same(batch.injected, torch.cat([_injected(single) for single in singles]))
         assert list(batch.prompts) == [text for text in prompts for _ in (0, 1)]
         assert list(batch.seeds) == [0, 1] * len(prompts)
 
@@ -92,10 +106,20 @@ class MethodConformance:
     def test_the_images_are_those_of_its_noise(
         self, method: NoiseMethod, model: Model, prompts: Sequence[str]
     ) -> None:
-        """image = decode(sample(noise)): whoever samples from the noise elsewhere gets the image that was judged."""
+        """image = decode(sample(noise, injected)): who samples from its noises elsewhere gets the image that was judged."""
         result = method(model, prompts, seeds=[0, 3])
         source = NoiseSource(model.noise_shape, result.prompts, result.seeds)
-        self._same(result.images, FinalImage(model, source)(result.noise))
+        self._same(result.images, FinalImage(model, source)(result.noise, result.injected))
+
+    def test_it_chooses_injected_noises_if_it_says_so(
+        self, method: NoiseMethod, model: Model, prompts: Sequence[str]
+    ) -> None:
+        result = method(model, prompts)
+        assert (result.injected is not None) == method.resolved(model).injects
+        if result.injected is not None:
+            steps = len(model.deviations())
+            assert result.injected.shape == (len(prompts), steps, *model.noise_shape)
+            assert result.injected.isfinite().all()
 
     def test_gradients_are_left_off_outside(
         self, method: NoiseMethod, model: Model, prompts: Sequence[str]
@@ -105,7 +129,8 @@ class MethodConformance:
         with torch.no_grad():
             for candidate in method.resolved(model).search(model, prompts, source):
                 assert not torch.is_grad_enabled()
-                given = (candidate.noise, candidate.images, candidate.score, *candidate.info.values())
+                parts = (candidate.noise, candidate.injected, candidate.images, candidate.score)
+                given = (*parts, *candidate.info.values())
                 assert not any(tensor.requires_grad for tensor in given if tensor is not None)
 
     def test_the_best_score_does_not_fall(
@@ -166,6 +191,11 @@ class MethodConformance:
 
     def _same(self, a: Tensor, b: Tensor) -> None:
         torch.testing.assert_close(a, b, atol=self.tolerance, rtol=0)
+
+
+def _injected(result: NoiseResult) -> Tensor:
+    assert result.injected is not None, "some samples bring injected noises and others none"
+    return result.injected
 
 
 class RewardConformance:

@@ -164,12 +164,15 @@ class Candidate:
         score: (B,), higher is better, or None where the method has none.
         images: (B, 3, H, W) in [0, 1] when they were decoded on the way.
         info: per-sample figures (B,) that the trace keeps, such as the cosine or the norm.
+        injected: the noises (B, n, C, h, w) that a stochastic sampler injects on the way, where the search chose them; None:
+            those that the sampler draws by itself.
     """
 
     noise: Tensor
     score: Tensor | None = None
     images: Tensor | None = None
     info: Mapping[str, Tensor] = field(default_factory=dict)
+    injected: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,7 @@ class NoiseResult:
         model: its name.
         stopped: why the search ended: "done", "budget", or "not finite" where no sample could go on.
         broken: by sample, the first figure that was not finite.
+        injected: the noises (B, n, C, h, w) that the sampler injects after `noise`, where the method chose them.
     """
 
     images: Tensor
@@ -253,6 +257,7 @@ class NoiseResult:
     model: str
     stopped: str
     broken: Mapping[int, str] = field(default_factory=dict)
+    injected: Tensor | None = None
 
     def check_images(self) -> None:
         """Raise `BadValue` where an image holds values that are not finite: nothing can be drawn or scored of it."""

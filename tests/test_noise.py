@@ -62,6 +62,30 @@ def test_sampler_generators_start_anew_at_every_call():
     assert first[0].initial_seed() != first[1].initial_seed()
 
 
+def test_injected_noises_are_what_the_samplers_generators_draw_in_turn():
+    one = source(["a", "b"], [7, 8])
+    own = one.sampler_generators()
+    drawn = [torch.stack([torch.randn(SHAPE, generator=g) for g in own]) for _ in range(3)]
+    assert torch.equal(one.injected(3), torch.stack(drawn, 1))
+    assert torch.equal(one.injected(5)[:, :3], one.injected(3))
+
+
+def test_a_particle_walks_by_itself_and_particle_0_as_the_standard_image():
+    one = source(["a", "b"], [7, 8])
+    assert one.particle(0) is one
+    other, third = one.particle(1), one.particle(2)
+    assert torch.equal(other.initial, one.draw(1))
+    for draw in ("injected", "step", "uniform"):
+        seen = [getattr(walk, draw)(2, *((9,) if draw == "uniform" else ())) for walk in (one, other, third)]
+        assert all(not torch.equal(a, b) for a, b in [seen[:2], seen[1:], seen[::2]])
+    assert torch.equal(other.injected(2)[1:], source(["b"], [8]).particle(1).injected(2))
+    branch = other.starting_at(
+        one.initial, "stage"
+    )  # a search within a particle keeps what its sampler injects
+    assert torch.equal(branch.injected(2), other.injected(2))
+    assert not torch.equal(one.particle(1).particle(2).injected(2), third.injected(2))
+
+
 def test_the_published_pool_is_torchs_own_stream():
     torch.manual_seed(42)
     assert torch.equal(published_noise(42, SHAPE), torch.randn(1, *SHAPE))

@@ -105,6 +105,11 @@ class NoiseMethod(ABC):
         """The cost of each candidate in turn, where they differ."""
         return repeat(self.step_cost(model), self.horizon)
 
+    @property
+    def injects(self) -> bool:
+        """Whether its candidates bring the noises that a stochastic sampler injects, as well as the initial one."""
+        return False
+
     def planned(self, candidates: int) -> Self:
         """The method as it should run when the budget allows only so many candidates; annealed methods override it."""
         return self

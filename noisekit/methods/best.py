@@ -3,7 +3,8 @@
     best_i ← candidate_i where score_i > score(best_i)        (the newest, when a method has no score)
 
 Half precision overflows above 65,504, and one NaN in a gradient spoils every later noise of its sample. A sample whose
-candidate is not finite in noise, image or score keeps the best it had; the others go on.
+candidate is not finite in noise, image or score keeps the best it had; the others go on. The noises that a stochastic
+sampler injects are a part of the noise: where a search chooses them, they come and go with it.
 """
 
 from __future__ import annotations
@@ -25,17 +26,27 @@ def better(best: Candidate, new: Candidate) -> Candidate:
     if new.score is not None:
         score = torch.where(wins, new.score, torch.nan if best.score is None else best.score)
     where = wins.view(-1, 1, 1, 1)
+    injected = None
+    if new.injected is not None and best.injected is not None:
+        injected = torch.where(where.unsqueeze(-1), new.injected, best.injected)
+    elif new.injected is not None or best.injected is not None:
+        raise ValueError("one of two candidates brings injected noises and the other none")
     images = None
     if new.images is not None and best.images is not None:
         images = torch.where(where, new.images, best.images)
     elif wins.all():
         images = new.images
-    return Candidate(torch.where(where, new.noise, best.noise), score, images, new.info)
+    return Candidate(torch.where(where, new.noise, best.noise), score, images, new.info, injected)
 
 
 def parts(candidate: Candidate) -> list[tuple[str, Tensor]]:
     """The parts of a candidate that decide whether it can be used, each with the samples (B,) where it is not finite."""
-    given = {"noise": candidate.noise, "image": candidate.images, "score": candidate.score}
+    given = {
+        "noise": candidate.noise,
+        "injected noise": candidate.injected,
+        "image": candidate.images,
+        "score": candidate.score,
+    }
     return [(name, _broken(values)) for name, values in given.items() if values is not None]
 
 

@@ -5,6 +5,8 @@
         best_i ← the better of best_i and candidate_i                                        (see `best`)
     image = decode(sample(best))           unless the best candidate came with its image
 
+Where candidates bring the noises that a stochastic sampler injects, ε_0 begins with those that it draws by itself.
+
 A search is driven under `torch.no_grad()`: a method that differentiates turns gradients on where it needs them.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate, takewhile
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -98,6 +101,8 @@ def run(
             spent = meter.cost
             seconds, calls = spent.seconds - before.seconds, spent.calls - before.calls
             slowest, rate = max(slowest, seconds), max(rate, seconds / calls if calls else 0.0)
+            if candidate.injected is not None and best.injected is None:
+                best = replace(best, injected=source.injected(candidate.injected.shape[1]))
             best = better(best, candidate)
             broken = {i: (len(points), name) for i, name in not_finite(candidate).items()} | broken
             points.append(_point(len(points), spent, candidate, best))
@@ -109,7 +114,7 @@ def run(
                 stopped = "not finite"
                 break
         bar.close()
-        images = best.images if best.images is not None else final_image(best.noise)
+        images = best.images if best.images is not None else final_image(best.noise, best.injected)
         cost = meter.cost
     for i in not_finite(Candidate(best.noise, images=images)):
         broken.setdefault(i, (len(points), "image"))
@@ -129,6 +134,7 @@ def run(
         model=model.name,
         stopped=stopped,
         broken={i: name for i, (_, name) in broken.items()},
+        injected=best.injected,
     )
 
 
@@ -139,10 +145,13 @@ class FinalImage:
         self.model, self.source = model, source
 
     @torch.no_grad()
-    def __call__(self, noise: Tensor) -> Tensor:
-        """decode(sample(ε)): images (B, 3, H, W) in [0, 1] of noise (B, C, h, w)."""
-        conditioning = self.model.encode(list(self.source.prompts))
-        latents = self.model.sample(noise, conditioning, self.source.sampler_generators())
+    def __call__(self, noise: Tensor, injected: Tensor | None = None) -> Tensor:
+        """decode(sample(ε)): images (B, 3, H, W) in [0, 1] of noise (B, C, h, w) and what the sampler is to inject."""
+        conditioning, generators = (
+            self.model.encode(list(self.source.prompts)),
+            self.source.sampler_generators(),
+        )
+        latents = self.model.sample(noise, conditioning, generators, injected=injected)
         return self.model.decode(latents)
 
     def seconds_per_call(self, budget: Budget) -> float:

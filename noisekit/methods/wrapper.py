@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import torch
 
+from noisekit.errors import NotSupported
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import given_values, resolved_values
 from noisekit.models.base import Model
@@ -43,6 +44,11 @@ class Wrapper(NoiseMethod):
     def check(self, model: Model) -> None:
         super().check(model)
         for method in self.wrapped:
+            if method.injects:
+                raise NotSupported(
+                    f"method {self.name!r} hands on initial noises alone, and {method.name!r} also chooses those that the "
+                    f"sampler injects; run {method.name!r} by itself"
+                )
             method.check(self.search_model(model))
 
     def dependencies(self, device: torch.device) -> dict[str, Any]:

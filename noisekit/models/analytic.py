@@ -3,8 +3,10 @@
     x_0 ~ Σ_k w·N(μ_k, τ²·I)        w = 1/K, means μ_k drawn from the prompt's hash
     x_t = a·x_0 + s·ε                a = √ā_t, s = √(1 − ā_t)
     ε̂(x, t) = E[ε | x_t = x] = s·Σ_k r_k·(x − a·μ_k) / (a²τ² + s²)
+        x̂_0(x, t) = Σ_k r_k·(μ_k + aτ²·(x − a·μ_k) / (a²τ² + s²))
     r_k ∝ exp(−‖x − a·μ_k‖² / 2(a²τ² + s²))
 
+With path="flow" the states are a flow's, a = 1 − σ and s = σ with t = 1000·σ, and the prediction is the velocity ε̂ − x̂_0.
 `decode` maps latents linearly around mid-grey: image = clamp(½ + x/10, 0, 1), its single channel three times over.
 """
 
@@ -12,33 +14,40 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from noisekit.cost import counted
-from noisekit.models.base import Conditioning, Marker, Model, guided
+from noisekit.models.base import Conditioning, Marker, Model, guided, without_injected
 from noisekit.models.cards import Card
 from noisekit.noise import generator
-from noisekit.solvers import DDIM, Grid, scheduler_grid
+from noisekit.solvers import DDIM, FlowGrid, Grid, scheduler_grid
 
 
 class AnalyticModel(Model):
     """K Gaussians of width τ around prompt-keyed means of typical norm `spread`·√d; exact at every timestep.
 
-    With K = 1 denoising and inversion are affine maps, so optima are known in closed form.
+    With K = 1 denoising, inversion and stochastic sampling are affine maps, so optima are known in closed form.
     """
 
     def __init__(
-        self, *, size: int = 4, components: int = 2, spread: float = 1.0, width: float = 0.5, **settings: Any
+        self,
+        *,
+        size: int = 4,
+        components: int = 2,
+        spread: float = 1.0,
+        width: float = 0.5,
+        path: Literal["diffusion", "flow"] = "diffusion",
+        **settings: Any,
     ) -> None:
         self.name, self.device = "analytic", torch.device("cpu")
         self.card = dataclasses.replace(
             Card("analytic", bundled=True, steps=10, guidance=1.0, batch=64), **settings
         )
         self.noise_shape = (1, size, size)
-        self.components, self.spread, self.width = components, spread, width
+        self.components, self.spread, self.width, self.path = components, spread, width, path
         self.markers = frozenset(Marker(name) for name in self.card.abilities)
 
     def encode(self, prompts: Sequence[str]) -> Conditioning:
@@ -50,25 +59,37 @@ class AnalyticModel(Model):
         return self.spread * torch.randn(shape, generator=generator("analytic", prompt))
 
     def grid(self, steps: int) -> Grid:
+        if self.path == "flow":
+            sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+            return FlowGrid(1000 * sigmas[:-1], sigmas)
         return scheduler_grid(SCHEDULE, steps)
 
     def predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
-        with_prompt = self.noise_in(x, t, conditioning.positive)
+        with_prompt = self.prediction(x, t, conditioning.positive)
         if not guided(guidance):
             return counted("denoiser", with_prompt)
-        without = self.noise_in(x, t, conditioning.negative.expand_as(conditioning.positive))
+        without = self.prediction(x, t, conditioning.negative.expand_as(conditioning.positive))
         without, with_prompt = counted("denoiser", torch.cat([without, with_prompt])).chunk(2)
         return without + guidance * (with_prompt - without)
 
-    def noise_in(self, x: Tensor, t: Tensor, means: Tensor) -> Tensor:
-        """E[ε | x_t = x] for the mixture with `means` (B, K, C, h, w)."""
-        alpha_bar = self._alpha_bar[int(t)]
-        a, s = alpha_bar.sqrt().item(), (1 - alpha_bar).sqrt().item()
+    def prediction(self, x: Tensor, t: Tensor, means: Tensor) -> Tensor:
+        """E[ε | x_t = x], or of a flow E[ε − x_0 | x_t = x], for the mixture with `means` (B, K, C, h, w)."""
+        a, s = self._level(t)
         variance = (a * self.width) ** 2 + s**2
         offset = x[:, None] - a * means
         logits = -offset.flatten(2).square().sum(2) / (2 * variance)
         share = logits.softmax(1)[:, :, None, None, None]
-        return s * (share * offset).sum(1) / variance
+        noise = s * (share * offset).sum(1) / variance
+        if self.path == "diffusion":
+            return noise
+        return noise - (share * (means + a * self.width**2 / variance * offset)).sum(1)
+
+    def _level(self, t: Tensor) -> tuple[float, float]:
+        """(a, s) at timestep t."""
+        if self.path == "flow":
+            return 1 - float(t) / 1000, float(t) / 1000
+        alpha_bar = self._alpha_bar[int(t)]
+        return alpha_bar.sqrt().item(), (1 - alpha_bar).sqrt().item()
 
     def sample(
         self,
@@ -76,7 +97,12 @@ class AnalyticModel(Model):
         conditioning: Conditioning,
         generators: list[torch.Generator] | None = None,
         steps: int | None = None,
+        injected: Tensor | None = None,
     ) -> Tensor:
+        if Marker.STOCHASTIC in self.markers:
+            return self.stochastic_walk(noise, conditioning, generators, steps, injected)
+        without_injected(self.name, injected)
+
         def u(x: Tensor, t: Tensor) -> Tensor:
             return self.predict(x, t, conditioning, self.card.guidance)
 
@@ -90,7 +116,10 @@ class AnalyticModel(Model):
     def identity(self) -> dict[str, Any]:
         mixture = {"components": self.components, "spread": self.spread, "width": self.width}
         run = {"steps": self.card.steps, "guidance": self.card.guidance, "size": list(self.noise_shape)}
-        return {"pipeline": "analytic"} | mixture | run
+        walk = ({"path": self.path} if self.path == "flow" else {}) | (
+            {"eta": self.card.eta} if self.card.eta else {}
+        )
+        return {"pipeline": "analytic"} | mixture | run | walk
 
     @property
     def _alpha_bar(self) -> Tensor:

@@ -5,6 +5,12 @@
     u       = predict(x, t, c, ω) the network's raw prediction at state x and timestep t, with guidance
                                   u = u(∅) + ω·(u(c) − u(∅))
 
+A stochastic model, one whose card says eta > 0, injects fresh noise at each of its n steps, and `sample` is the walk
+
+    x_0 = ε        x_{k+1}, x̂_0 = transition(x_k, k, c, ξ_k)        k = 0…n−1        see `solvers.stochastic`
+
+in which states are numbered as points of a grid, from the noise. The ξ are tensors that a caller may give.
+
 ε always has unit variance: whatever scale a scheduler starts from is applied inside `sample`.
 """
 
@@ -20,9 +26,10 @@ import torch
 from torch import Tensor
 
 from noisekit import registry
-from noisekit.errors import NotSupported
+from noisekit.errors import BadValue, NotSupported
 from noisekit.models.cards import Card, changed_settings
 from noisekit.solvers.base import Grid
+from noisekit.solvers.stochastic import injected_deviation, noisy_step
 from noisekit.types import Cost
 
 
@@ -32,6 +39,7 @@ class Marker(StrEnum):
     INVERTIBLE = "invertible"  # `grid` and `predict` allow a round trip noise → latents → noise
     DIFFERENTIABLE = "differentiable"  # `sample` and `decode` carry a gradient to the noise
     ONE_STEP = "one-step"  # `sample` evaluates the network once
+    STOCHASTIC = "stochastic"  # `sample` is a walk of `transition`s, and takes the noises that they inject
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,11 @@ class Conditioning:
         return Conditioning(
             copies(self.positive), self.negative, {k: (copies(p), n) for k, (p, n) in self.added.items()}
         )
+
+    def take(self, samples: Tensor) -> Conditioning:
+        """The samples of these numbers (n,), in this order."""
+        added = {name: (p[samples], n) for name, (p, n) in self.added.items()}
+        return Conditioning(self.positive[samples], self.negative, added)
 
     def split(self, size: int) -> Iterator[Conditioning]:
         """Consecutive batches of at most `size` samples."""
@@ -114,8 +127,55 @@ class Model(ABC):
         conditioning: Conditioning,
         generators: list[torch.Generator] | None = None,
         steps: int | None = None,
+        injected: Tensor | None = None,
     ) -> Tensor:
-        """Clean latents (B, C, h, w) from noise, by the model's own scheduler; `steps` defaults to the card's."""
+        """Clean latents (B, C, h, w) from noise, by the model's own scheduler; `steps` defaults to the card's.
+
+        A stochastic model injects the noises (B, n, C, h, w), one a step, or where none are given what the generators draw.
+        """
+
+    def transition(
+        self, x: Tensor, k: int, conditioning: Conditioning, fresh: Tensor | None, steps: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One step of a stochastic model: one guided prediction at the state x (B, C, h, w) of point k.
+
+        Returns the state at point k + 1 and the clean latents x̂_0 seen from point k. Without `fresh` the state is the mean
+        of the step, and `deviations[k]`·ξ is still to be added.
+        """
+        grid = self.sampler_grid(steps or self.card.steps)
+        u = self.predict(x, grid.timestep(k), conditioning, self.card.guidance)
+        return noisy_step(grid, u, x, k, fresh, injected_deviation(grid, k, self.card.eta))
+
+    def deviations(self, steps: int | None = None) -> list[float]:
+        """v_k of each step: the deviation of the noise that it injects, 0 where it injects none."""
+        grid = self.sampler_grid(steps or self.card.steps)
+        return [injected_deviation(grid, k, self.card.eta) for k in range(len(grid))]
+
+    def stochastic_walk(
+        self,
+        noise: Tensor,
+        conditioning: Conditioning,
+        generators: list[torch.Generator] | None,
+        steps: int | None,
+        injected: Tensor | None,
+    ) -> Tensor:
+        """`sample` of a stochastic model."""
+        number = len(self.sampler_grid(steps or self.card.steps))
+        if injected is None and generators is None:
+            raise BadValue(
+                f"model {self.name!r} samples with eta={self.card.eta:g} and was given neither generators nor injected "
+                "noises, so no seed would repeat an image; give NoiseSource.sampler_generators()"
+            )
+        if injected is not None and injected.shape[:2] != (len(noise), number):
+            raise BadValue(
+                f"{len(noise)} noises of model {self.name!r} at {number} steps take injected noises (B, n, …) = "
+                f"({len(noise)}, {number}, …), not {tuple(injected.shape)}"
+            )
+        x = noise
+        for k in range(number):
+            fresh = sequential(generators or [], x) if injected is None else injected[:, k]
+            x, _ = self.transition(x, k, conditioning, fresh, steps)
+        return x
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
@@ -166,6 +226,21 @@ class Model(ABC):
                 f"method {method!r} needs a model that is {' and '.join(missing)}, but {self.name!r} is not (it is: "
                 f"{has}); `noisekit list models` shows which models are"
             )
+
+
+def sequential(generators: list[torch.Generator], like: Tensor) -> Tensor:
+    """The next draw of each sample's generator, (B, C, h, w)."""
+    draws = [torch.randn(like.shape[1:], generator=own, device=own.device) for own in generators]
+    return torch.stack(draws).to(like.device)
+
+
+def without_injected(model: str, injected: Tensor | None) -> None:
+    """Raise `NotSupported` where a model whose sampler is not stochastic is handed noises to inject."""
+    if injected is not None:
+        raise NotSupported(
+            f"model {model!r} is not stochastic, so its steps take no injected noises; load it with eta=1, as in "
+            f"'{model}(eta=1.0)'"
+        )
 
 
 def guided(guidance: float) -> bool:

@@ -20,6 +20,7 @@ DTYPES: Mapping[str, str] = {"fp16": "float16", "bf16": "bfloat16", "fp32": "flo
 SETTINGS = (
     "steps",
     "guidance",
+    "eta",
     "scheduler",
     "timesteps",
     "size",
@@ -53,6 +54,7 @@ class Card:
         dtype: of the networks on an accelerator (fp16 unless it says otherwise); vae_dtype: of the autoencoder.
         scheduler: a sampler's short name or a diffusers class (None: the folder's own), with scheduler_options.
         steps, guidance, timesteps: the sampler's defaults; timesteps replace the even spacing.
+        eta: how much of the noise each step draws afresh, from 0 (the sampler as it is) to 1; makes the model "stochastic".
         size: pixels, one number or (height, width); batch: samples that go through the denoiser at once.
         told_guidance: the network itself is told the guidance scale, which then costs no second evaluation.
         tokens: how many a long text encoder reads (None: as many as the pipeline's call asks for).
@@ -80,6 +82,7 @@ class Card:
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 50
     guidance: float = 7.5
+    eta: float = 0.0
     told_guidance: bool = False
     timesteps: tuple[int, ...] | None = None
     size: int | tuple[int, int] | None = None
@@ -95,8 +98,9 @@ class Card:
 
     @property
     def abilities(self) -> tuple[str, ...]:
-        """The markers of the model at this number of steps."""
-        return (*self.markers, "one-step") if self.steps == 1 else self.markers
+        """The markers of the model at this number of steps and this η."""
+        one_step = ("one-step",) if self.steps == 1 else ()
+        return (*self.markers, *one_step, *(("stochastic",) if self.eta > 0 else ()))
 
     def with_settings(self, **settings: Any) -> Card:
         """A copy with the settings that are not None replaced, all of them checked.
@@ -122,6 +126,8 @@ class Card:
             )
         if not 0 <= _number(self.guidance, "guidance", self.name) < 1000:
             raise BadValue(f"guidance={self.guidance!r} of model {self.name!r} is outside 0…1000")
+        if not 0 <= _number(self.eta, "eta", self.name) <= 1:
+            raise BadValue(f"eta={self.eta!r} of model {self.name!r} is outside 0…1")
         if self.tokens is not None and not (_whole(self.tokens) and self.tokens > 0):
             raise BadValue(
                 f"tokens={self.tokens!r} of model {self.name!r} is not a whole number of 1 or more"

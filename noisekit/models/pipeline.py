@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from noisekit.cost import counted
-from noisekit.errors import BadValue
-from noisekit.models.base import Conditioning, Marker, Model
+from noisekit.errors import BadValue, NotSupported
+from noisekit.models.base import Conditioning, Marker, Model, without_injected
 from noisekit.models.cards import Card
 from noisekit.models.identity import describe
 from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
-from noisekit.models.samplers import set_timesteps, step_settings, walk
+from noisekit.models.samplers import check_eta, set_timesteps, step_settings, walk
 from noisekit.solvers import Grid, sampler_grid, scheduler_grid
 from noisekit.threads import fitting
 from noisekit.types import Cost
@@ -46,6 +46,7 @@ class DiffusersModel(Model, ABC):
                 f"tokens={card.tokens} of model {card.name!r} has no meaning: its text encoders read a fixed number; leave "
                 "it out"
             )
+        check_eta(pipe.scheduler, card.eta, card.name)
         self.pipe, self.card, self.name = pipe, card, card.name
         pipe.set_progress_bar_config(disable=True)
         for network in self.networks.values():
@@ -208,7 +209,12 @@ class DiffusersModel(Model, ABC):
         conditioning: Conditioning,
         generators: list[torch.Generator] | None = None,
         steps: int | None = None,
+        injected: Tensor | None = None,
     ) -> Tensor:
+        if Marker.STOCHASTIC in self.markers:
+            return self.stochastic_walk(noise, conditioning, generators, steps, injected)
+        without_injected(self.name, injected)
+
         def u(x: Tensor, t: Tensor) -> Tensor:
             return self.predict(x, t, conditioning, self.card.guidance)
 
@@ -216,8 +222,9 @@ class DiffusersModel(Model, ABC):
 
     @property
     def step_settings(self) -> dict[str, Any]:
-        """What the pipeline's own call gives to every step of its scheduler beside generators, by its default."""
-        return step_settings(self.pipe)
+        """What the pipeline's own call gives to every step of its scheduler beside generators: η, where it knows one."""
+        usual = step_settings(self.pipe)
+        return usual | {"eta": self.card.eta} if usual and self.card.eta else usual
 
     def sample_cost(self, steps: int | None = None) -> Cost:
         """One prediction for each timestep that the scheduler visits: some visit more of them than there are steps."""
@@ -250,6 +257,7 @@ class DiffusersModel(Model, ABC):
             "guidance": self.card.guidance,
             "size": list(self.noise_shape),
             **self.step_settings,
+            **({"eta": self.card.eta} if self.card.eta else {}),
             **({"timesteps": list(self.card.timesteps)} if self.card.timesteps else {}),
         }
 
@@ -261,6 +269,11 @@ class DiffusersModel(Model, ABC):
 
     @property
     def call_kwargs(self) -> dict[str, Any]:
+        if self.card.eta and not self.step_settings:
+            raise NotSupported(
+                f"model {self.name!r} samples with eta={self.card.eta:g}, which {type(self.pipe).__name__} does not know, "
+                "so its own call cannot repeat an image"
+            )
         return {
             **({"timesteps": list(self.card.timesteps)} if self.card.timesteps else {}),
             "num_inference_steps": self.card.steps,

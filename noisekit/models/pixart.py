@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisekit.models.base import Conditioning
+from noisekit.models.base import Conditioning, Marker, without_injected
 from noisekit.models.samplers import walk
 from noisekit.models.transformer import TransformerModel
 
@@ -59,10 +59,12 @@ class PixArt(TransformerModel):
         conditioning: Conditioning,
         generators: list[torch.Generator] | None = None,
         steps: int | None = None,
+        injected: Tensor | None = None,
     ) -> Tensor:
         number = steps or self.card.steps
-        if number > 1:
-            return super().sample(noise, conditioning, generators, number)
+        if number > 1 or Marker.STOCHASTIC in self.markers:
+            return super().sample(noise, conditioning, generators, number, injected)
+        without_injected(self.name, injected)
 
         def u(x: Tensor, t: Tensor) -> Tensor:
             return self.predict(x, t, conditioning, self.card.guidance)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from noisekit.errors import BadValue, unknown
+from noisekit.errors import BadValue, NotSupported, unknown
 from noisekit.solvers import Denoiser
 
 #: Samplers by short name: the diffusers class and the options that make it this sampler.
@@ -99,6 +99,25 @@ def draws_on_the_way(scheduler: Any) -> bool:
     """Whether a scheduler with flow sigmas adds fresh noise at its steps."""
     config = scheduler.config
     return bool(config.get("stochastic_sampling")) or str(config.get("algorithm_type")).startswith("sde")
+
+
+#: Samplers whose walk is the grid's own first-order step, to which η adds fresh noise.
+TAKE_ETA = {"DDIMScheduler", "FlowMatchEulerDiscreteScheduler"}
+
+
+def check_eta(scheduler: Any, eta: float, model: str) -> None:
+    """Raise `NotSupported` where a model is to sample with η > 0 by a scheduler that has steps of another kind."""
+    name, config = type(scheduler).__name__, scheduler.config
+    if not eta or (
+        name in TAKE_ETA
+        and not draws_on_the_way(scheduler)
+        and not any(config.get(bent) for bent in ("clip_sample", "thresholding", "invert_sigmas"))
+    ):
+        return
+    raise NotSupported(
+        f"eta={eta!r} of model {model!r} adds fresh noise to first-order steps, and {name} takes other ones, or bends them; "
+        "give scheduler='ddim', or 'euler' on a flow, without clipping and noise of its own, or leave eta out"
+    )
 
 
 def gives_generators(pipe: Any) -> bool:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
-from noisekit.models.base import Conditioning, Marker
+from noisekit.models.base import Conditioning, Marker, without_injected
 from noisekit.models.cards import Card
 from noisekit.models.flow import FlowModel, without_timesteps
 from noisekit.models.transformer import TransformerModel
@@ -130,7 +130,9 @@ class SanaSprint(TransformerModel):
         conditioning: Conditioning,
         generators: list[torch.Generator] | None = None,
         steps: int | None = None,
+        injected: Tensor | None = None,
     ) -> Tensor:
+        without_injected(self.name, injected)
         scheduler = self.schedule(steps or self.card.steps)
         scale = scheduler.config.sigma_data
         x = clean = noise * scale

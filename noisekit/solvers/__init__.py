@@ -6,6 +6,7 @@ from noisekit.solvers.diffusion import DiffusionGrid, sampler_grid, scheduler_gr
 from noisekit.solvers.dpm import DPMSolver
 from noisekit.solvers.euler import Euler
 from noisekit.solvers.flow import FlowGrid, flow_grid, shift_for
+from noisekit.solvers.stochastic import injected_deviation, noisy_step
 
 #: The solvers by the name that methods take.
 SOLVERS: dict[str, type[Solver]] = {"ddim": DDIM, "dpm": DPMSolver, "euler": Euler}
@@ -23,6 +24,8 @@ __all__ = [
     "ReadAt",
     "Solver",
     "flow_grid",
+    "injected_deviation",
+    "noisy_step",
     "sampler_grid",
     "scheduler_grid",
     "shift_for",

@@ -60,6 +60,10 @@ class Grid(ABC):
         """The state at point `end`, from the state x at `start` and the raw prediction u read at point `read`."""
 
     @abstractmethod
+    def read(self, u: Tensor, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The clean latents x̂_0 and the noise ε̂ that the raw prediction u of state x at point k means."""
+
+    @abstractmethod
     def first_interval(self) -> Grid:
         """The grid of one step that covers the first interval of this one."""
 

@@ -80,6 +80,10 @@ class DiffusionGrid(Grid):
             case other:
                 assert_never(other)
 
+    def read(self, u: Tensor, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        epsilon = self.epsilon(u, x, k)
+        return (x - self.s(k) * epsilon) / self.a(k), epsilon
+
     def first_interval(self) -> DiffusionGrid:
         return DiffusionGrid(self.timesteps[:1], self.alpha_bar[:2], self.prediction, int(self.timestep(1)))
 

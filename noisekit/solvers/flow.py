@@ -49,6 +49,9 @@ class FlowGrid(Grid):
     def step(self, u: Tensor, x: Tensor, start: int, end: int, read: int) -> Tensor:
         return x + (self.s(end) - self.s(start)) * u
 
+    def read(self, u: Tensor, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        return x - self.s(k) * u, x + self.a(k) * u
+
     def first_interval(self) -> FlowGrid:
         return FlowGrid(self.timesteps[:1], self.sigmas[:2], float(self.timestep(1)))
 

@@ -110,9 +110,10 @@ def test_each_prompt_is_encoded_once(model, monkeypatch):
     assert torch.equal(twice.positive[0], twice.positive[1])
 
 
-def test_markers_follow_the_number_of_steps(folder, model):
+def test_markers_follow_the_number_of_steps_and_eta(folder, model):
     assert Marker.ONE_STEP not in model.markers
-    assert load_model(folder, steps=1).markers == set(Marker)
+    assert load_model(folder, steps=1).markers == set(Marker) - {Marker.STOCHASTIC}
+    assert load_model(folder, steps=1, eta=0.5).markers == set(Marker)
     assert Marker.ONE_STEP not in load_model("tiny-turbo", steps=2).markers
 
 
