@@ -113,8 +113,8 @@ class Bench:
 def measured(model: Model, method: NoiseMethod) -> Row:
     """Run two batches of candidates of a search, after a first run that is not timed, and price the whole search."""
     whole, batch = method.resolved(model).horizon, model.card.batch
-    method(model, PROMPT, budget=Budget(steps=1))
-    result = method(model, PROMPT, budget=Budget(steps=2 * batch))
+    method(model, PROMPT, budget=Budget(candidates=1))
+    result = method(model, PROMPT, budget=Budget(candidates=2 * batch))
     if result.broken:
         what = next(iter(result.broken.values()))
         raise NotSupported(f"with random weights, its {what} is not finite")

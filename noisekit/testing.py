@@ -170,7 +170,7 @@ class MethodConformance:
         self, method: NoiseMethod, model: Model, prompts: Sequence[str]
     ) -> None:
         whole = method.resolved(model).horizon
-        assert len(method(model, prompts, budget=Budget(steps=2)).trace) == min(2, whole)
+        assert len(method(model, prompts, budget=Budget(candidates=2)).trace) == min(2, whole)
 
     def test_its_string_reads_back(self, method: NoiseMethod, model: Model) -> None:
         """What a string leaves out resolves to what the method had."""

@@ -131,12 +131,12 @@ COUNTED = tuple(f.name for f in fields(Cost) if f.name not in ("seconds", "peak_
 class Budget:
     """The most that a method may spend on ONE image, final sampling and decoding included; None is unlimited.
 
-    Steps and calls give the same result in any batch; seconds need not.
+    Candidates and calls give the same result in any batch; seconds need not.
 
     Args:
         seconds: wall-clock; a batch of B images may take B times as long.
         calls: `Cost.calls`.
-        steps: candidates that the search may propose.
+        candidates: that the search may propose.
 
     Raises:
         BadValue: where one is not above 0.
@@ -144,10 +144,10 @@ class Budget:
 
     seconds: float | None = None
     calls: float | None = None
-    steps: int | None = None
+    candidates: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "calls", "steps"):
+        for name in ("seconds", "calls", "candidates"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadValue(

@@ -56,7 +56,9 @@ def test_costs_add_and_scale():
     assert total == Cost(denoiser=6, decoder=1, seconds=3.0, peak_memory=7)
 
 
-@pytest.mark.parametrize("budget", [{"seconds": 0}, {"calls": -1}, {"steps": 0}, {"seconds": float("nan")}])
+@pytest.mark.parametrize(
+    "budget", [{"seconds": 0}, {"calls": -1}, {"candidates": 0}, {"seconds": float("nan")}]
+)
 def test_a_budget_must_be_positive(budget):
     with pytest.raises(BadValue, match=next(iter(budget))):
         Budget(**budget)

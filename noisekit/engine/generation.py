@@ -10,7 +10,7 @@ from noisekit.engine.watch import Watch
 from noisekit.evaluation import Evaluator
 from noisekit.evaluation.noise_statistics import NoiseStatistics, noise_statistics
 from noisekit.hashing import digest
-from noisekit.methods.round_trip import cosine
+from noisekit.methods.round_trip import cosine_similarity
 from noisekit.models import Model
 from noisekit.store.store import Row, Store
 from noisekit.types import COUNTED, Budget, NoiseResult
@@ -73,7 +73,7 @@ class Generated:
             "batch": len(result.seeds),
             "stopped": result.stopped,
             "noise_norm": noises.norm[i].item(),
-            "noise_cosine": cosine(result.noise[i : i + 1], result.initial[i : i + 1]).item(),
+            "noise_cosine": cosine_similarity(result.noise[i : i + 1], result.initial[i : i + 1]).item(),
             "noise_distance": noises.distance[i].item(),
             "noise_kurtosis": noises.kurtosis[i].item(),
         }
@@ -109,4 +109,4 @@ def generate(unit: Generation, model: Model, evaluator: Evaluator, progress: boo
 def warm_up(job: Job, model: Model, prompt: str) -> None:
     """One candidate and one image that nobody times: what only the first call costs is no method's fault."""
     model.encode([prompt])
-    job.method(model, [prompt], budget=Budget(steps=1), convention=job.convention)
+    job.method(model, [prompt], budget=Budget(candidates=1), convention=job.convention)

@@ -74,6 +74,6 @@ def labels_of(model: Model, method: NoiseMethod, budget: Budget) -> dict[str, st
 
 
 def _suffix(budget: Budget) -> str:
-    limits = {"s": budget.seconds, " calls": budget.calls, " candidates": budget.steps}
+    limits = {"s": budget.seconds, " calls": budget.calls, " candidates": budget.candidates}
     given = [f"{limit:g}{unit}" for unit, limit in limits.items() if limit is not None]
     return f" @ {', '.join(given)}" if given else ""

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.parameters import parameter
-from noisekit.methods.round_trip import RoundTripMethod, cosine
+from noisekit.methods.round_trip import RoundTripMethod, cosine_similarity
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
 from noisekit.types import Candidate, Cost
@@ -88,11 +88,11 @@ class Cosine(RoundTripMethod):
             with torch.enable_grad():
                 leaf = noise.detach().requires_grad_()
                 recovered = round_trip(leaf).float()
-                stability = cosine(leaf, recovered)
+                stability = cosine_similarity(leaf, recovered)
                 (gradient,) = torch.autograd.grad(-stability.sum(), leaf)
             return stability.detach(), recovered.detach(), gradient
         recovered = round_trip(noise).float()
-        stability = cosine(noise, recovered)
+        stability = cosine_similarity(noise, recovered)
         return stability, recovered, closed_form_gradient(noise, recovered, stability)
 
 

@@ -174,7 +174,7 @@ def affordable(budget: Budget, schedule: Iterable[Cost], final_cost: Cost, rate:
         limits.append(budget.seconds / rate)
     spent = accumulate((cost.calls for cost in schedule), initial=final_cost.calls)
     fitting = sum(1 for _ in takewhile(lambda calls: calls <= min(limits), spent)) - 1
-    return int(max(0, fitting if budget.steps is None else min(fitting, budget.steps)))
+    return int(max(0, fitting if budget.candidates is None else min(fitting, budget.candidates)))
 
 
 def _point(step: int, cost: Cost, candidate: Candidate, best: Candidate) -> TracePoint:

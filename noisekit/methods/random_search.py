@@ -31,7 +31,9 @@ class RandomSearch(Rewarded):
     """Hill climbing by a reward without its gradient: n neighbours, one after another, candidate 0 the standard noise."""
 
     steps: int = parameter("neighbours n; one image more", paper=127, at_least=1)
-    cosine: float = parameter("ρ between a noise and its neighbour", default=0.95, at_least=0, at_most=1)
+    similarity: float = parameter(
+        "cosine ρ between a noise and its neighbour", default=0.95, at_least=0, at_most=1
+    )
     rewards: str = parameter(REWARDS, paper="image_reward:1")
     weights: str = parameter(WEIGHTS)
     reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
@@ -53,7 +55,7 @@ class RandomSearch(Rewarded):
         (best,) = judge([Candidate(source.initial)])
         yield best
         for i in range(self.horizon - 1):
-            (new,) = judge([Candidate(neighbour(best.noise, source.step(i), self.cosine))])
+            (new,) = judge([Candidate(neighbour(best.noise, source.step(i), self.similarity))])
             yield new
             best = better(best, new)
 

@@ -22,7 +22,7 @@ from noisekit.methods.parameters import settings
 from noisekit.models.base import Model
 from noisekit.models.cards import Card
 from noisekit.noise import NoiseSource
-from noisekit.rewards import Precision, Weights, load_reward, parse_weights, weighted_reward, with_tiny
+from noisekit.rewards import Precision, Weights, load_reward, parse_coefficients, weighted_reward, with_tiny
 from noisekit.types import Candidate, Cost
 
 #: What the three fields of every such method mean.
@@ -48,7 +48,7 @@ class Rewarded(NoiseMethod, ABC):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rewards is not None:
-            parse_weights(self.rewards)
+            parse_coefficients(self.rewards)
 
     @property
     def _unsaid(self) -> str:
@@ -59,7 +59,7 @@ class Rewarded(NoiseMethod, ABC):
     @property
     def climbed(self) -> dict[str, float]:
         """The rewards of its own sum, λ_k by name."""
-        return parse_weights(self.rewards or self._unsaid)
+        return parse_coefficients(self.rewards or self._unsaid)
 
     def usual(self, card: Card) -> Mapping[str, Any]:
         """The weights that go with the model, and with tiny ones the rewards that have them."""

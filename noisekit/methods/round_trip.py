@@ -74,6 +74,6 @@ class RoundTripMethod(NoiseMethod, ABC):
         return there, there if self.inversion_guidance is None else self.inversion_guidance
 
 
-def cosine(a: Tensor, b: Tensor) -> Tensor:
+def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
     """Cosine similarity (B,) of two batches (B, ...), each sample flattened."""
     return torch.cosine_similarity(a.flatten(1), b.flatten(1))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.parameters import parameter
-from noisekit.methods.round_trip import RoundTripMethod, cosine
+from noisekit.methods.round_trip import RoundTripMethod, cosine_similarity
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource, published_noise
 from noisekit.types import Candidate, Cost
@@ -49,7 +49,7 @@ class Selection(RoundTripMethod):
         for start in range(0, self.horizon, together):
             noises = [self._candidate(source, k) for k in range(start, min(start + together, self.horizon))]
             stacked = torch.cat(noises)
-            stability = cosine(stacked, recovered(stacked))
+            stability = cosine_similarity(stacked, recovered(stacked))
             for noise, stable in zip(noises, stability.split(len(prompts)), strict=True):
                 score = stable if self.pick == "stable" else -stable
                 yield Candidate(noise, score, info={"stability": stable})

@@ -33,7 +33,9 @@ class ZeroOrder(Rewarded):
 
     steps: int = parameter("steps n of the pivot", paper=32, at_least=1)
     neighbours: int = parameter("neighbours N a step, one image each", default=4, at_least=1)
-    cosine: float = parameter("ρ between the pivot and a neighbour", default=0.95, at_least=0, at_most=1)
+    similarity: float = parameter(
+        "cosine ρ between the pivot and a neighbour", default=0.95, at_least=0, at_most=1
+    )
     stay: bool = parameter("stay where no neighbour is better", default=False)
     rewards: str = parameter(REWARDS, paper="image_reward:1")
     weights: str = parameter(WEIGHTS)
@@ -60,7 +62,7 @@ class ZeroOrder(Rewarded):
         yield pivot
         for i in range(self.horizon - 1):
             fresh = [source.step(i * self.neighbours + j) for j in range(self.neighbours)]
-            around = judge([Candidate(neighbour(pivot.noise, xi, self.cosine)) for xi in fresh])
+            around = judge([Candidate(neighbour(pivot.noise, xi, self.similarity)) for xi in fresh])
             best = reduce(better, around)
             yield best
             pivot = better(pivot, best) if self.stay else best

@@ -191,7 +191,7 @@ def _budget(given: Any, where: str) -> Budget:
     limits = {name: number(said[name], f"{where}.{name}") for name in ("seconds", "calls") if name in said}
     candidates = whole(said["candidates"], f"{where}.candidates") if "candidates" in said else None
     with at(where):
-        return Budget(**limits, steps=candidates)
+        return Budget(**limits, candidates=candidates)
 
 
 def _weights(given: Any, where: str) -> str:

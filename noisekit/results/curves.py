@@ -75,7 +75,7 @@ def arms(table: pd.DataFrame) -> pd.DataFrame:
 def budget_of(label: str) -> tuple[str, Budget]:
     """The method and the budget that the label of an arm names: "reno(steps=50) @ 20 calls"."""
     method, _, limits = label.partition(" @ ")
-    units = {"s": "seconds", " calls": "calls", " candidates": "steps"}
+    units = {"s": "seconds", " calls": "calls", " candidates": "candidates"}
     given = {units[found["unit"]]: float(found["number"]) for found in _LIMIT.finditer(limits)}
-    steps = given.pop("steps", None)
-    return method, Budget(**given, steps=None if steps is None else int(steps))
+    candidates = given.pop("candidates", None)
+    return method, Budget(**given, candidates=None if candidates is None else int(candidates))

@@ -12,7 +12,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from noisekit.rewards.base import Precision, Reward, Weights
-    from noisekit.rewards.expression import parse_weights
+    from noisekit.rewards.expression import parse_coefficients
     from noisekit.rewards.loading import (
         BUNDLED,
         check_weights,
@@ -27,7 +27,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "base": ["Precision", "Reward", "Weights"],
-        "expression": ["parse_weights"],
+        "expression": ["parse_coefficients"],
         "loading": [
             "BUNDLED",
             "check_weights",
@@ -48,7 +48,7 @@ __all__ = [
     "check_weights",
     "load_reward",
     "locate",
-    "parse_weights",
+    "parse_coefficients",
     "release",
     "weighted_reward",
     "with_tiny",

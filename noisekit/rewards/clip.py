@@ -34,7 +34,7 @@ class CLIPTowers:
     def backbone(self) -> str:
         return backbone(self.network.config.vision_config)
 
-    def cosine(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+    def cosine_similarity(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         """cos(E_image(x), E_text(c)) (B,) of preprocessed pixels (B, 3, S, S) and their prompts."""
         (captions,) = self.text(prompts)
         return (self.see(pixels) * captions).sum(-1)

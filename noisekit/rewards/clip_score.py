@@ -68,7 +68,7 @@ class CLIPScore(Reward):
         return self.lineage(self.towers.backbone)
 
     def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
-        score = self.factor * self.towers.cosine(pixels, prompts)
+        score = self.factor * self.towers.cosine_similarity(pixels, prompts)
         return score.clamp(min=0) if self.reach[0] == 0 else score
 
     @torch.no_grad()

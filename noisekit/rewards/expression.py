@@ -1,4 +1,4 @@
-"""Weighted sums of rewards, written as "clip_score:0.01 + aesthetic:0.3": R = Σ_k w_k · R_k."""
+"""Weighted sums of rewards, written as "clip_score:0.01 + aesthetic:0.3": R = Σ_k c_k · R_k."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from noisekit.registry import REWARDS, shortened
 EXAMPLE = "write it as 'clip_score:0.01 + aesthetic:0.3'"
 
 
-def parse_weights(expression: str) -> dict[str, float]:
-    """Reward names and their weights, in the order written; a name alone weighs 1.
+def parse_coefficients(expression: str) -> dict[str, float]:
+    """Reward names and their coefficients, in the order written; that of a name alone is 1.
 
-    Raises `BadValue` on unknown or repeated rewards and on weights that are not finite numbers other than 0.
+    Raises `BadValue` on unknown or repeated rewards and on coefficients that are not finite numbers other than 0.
     """
     if not isinstance(expression, str) or not expression.strip():
         raise BadValue(f"rewards={expression!r} names no reward; {EXAMPLE}")
-    weights: dict[str, float] = {}
+    coefficients: dict[str, float] = {}
     for term in expression.split("+"):
         name, colon, number = (part.strip() for part in term.partition(":"))
         if not name:
             raise BadValue(f"rewards={shortened(expression)!r} has a term without a name; {EXAMPLE}")
         if name not in REWARDS:
             raise unknown("reward", shortened(name), REWARDS)
-        if name in weights:
-            raise BadValue(f"rewards={shortened(expression)!r} names {name!r} twice; add the two weights up")
-        weights[name] = _weight(name, number) if colon else 1.0
-    return weights
+        if name in coefficients:
+            raise BadValue(
+                f"rewards={shortened(expression)!r} names {name!r} twice; add the two coefficients up"
+            )
+        coefficients[name] = _coefficient(name, number) if colon else 1.0
+    return coefficients
 
 
-def _weight(name: str, number: str) -> float:
+def _coefficient(name: str, number: str) -> float:
     try:
-        weight = float(number)
+        coefficient = float(number)
     except ValueError:
-        weight = math.nan
-    if not math.isfinite(weight) or weight == 0:
+        coefficient = math.nan
+    if not math.isfinite(coefficient) or coefficient == 0:
         raise BadValue(
-            f"weight {shortened(number)!r} of reward {name!r} is not a number other than 0; {EXAMPLE}"
+            f"coefficient {shortened(number)!r} of reward {name!r} is not a number other than 0; {EXAMPLE}"
         )
-    return weight
+    return coefficient

@@ -17,7 +17,7 @@ from noisekit.paths import given_path
 from noisekit.rewards import published
 from noisekit.rewards.base import Precision, Reward
 from noisekit.rewards.cards import variants
-from noisekit.rewards.expression import parse_weights
+from noisekit.rewards.expression import parse_coefficients
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,11 +97,11 @@ def _loaded(name: str, folder: Path | None, weights: str, device: torch.device, 
 def with_tiny(expression: str) -> str:
     """The expression with every reward that has no tiny weights replaced by that of its class which has them."""
     terms = []
-    for name, weight in parse_weights(expression).items():
+    for name, coefficient in parse_coefficients(expression).items():
         variant = variants().get(name)
         lacking = variant is not None and variant.tiny is None
         own = registry.load("reward", name, registry.REWARDS).name if lacking else name
-        terms.append(f"{own}:{weight:g}")
+        terms.append(f"{own}:{coefficient:g}")
     return " + ".join(terms)
 
 
@@ -110,11 +110,11 @@ def weighted_reward(
 ) -> Callable[[Tensor, Sequence[str]], Tensor]:
     """The weighted sum that an expression describes, as a function of images (B, 3, H, W) and prompts, giving (B,)."""
     parts = [
-        (weight, load_reward(name, weights, device, dtype))
-        for name, weight in parse_weights(expression).items()
+        (coefficient, load_reward(name, weights, device, dtype))
+        for name, coefficient in parse_coefficients(expression).items()
     ]
 
     def total(images: Tensor, prompts: Sequence[str]) -> Tensor:
-        return torch.stack([weight * reward(images, prompts) for weight, reward in parts]).sum(0)
+        return torch.stack([coefficient * reward(images, prompts) for coefficient, reward in parts]).sum(0)
 
     return total

@@ -41,4 +41,4 @@ class PickScore(Reward):
         return self.lineage(self.towers.backbone)
 
     def score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
-        return self.scale * self.towers.cosine(pixels, prompts)
+        return self.scale * self.towers.cosine_similarity(pixels, prompts)

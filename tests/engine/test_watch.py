@@ -48,7 +48,7 @@ def test_a_checkpoint_is_the_search_under_that_budget(tmp_path, brightness, batc
         own = traces.loc[str(method.resolved(model))].dropna(subset=["metric_brightness"])
         assert set(own["step"]) == {0, 1, 4}
         for step, points in own.groupby("step"):
-            alone = method(model, PROMPTS, seeds=[0, 1], budget=Budget(steps=step + 1))
+            alone = method(model, PROMPTS, seeds=[0, 1], budget=Budget(candidates=step + 1))
             expected = judge.scores(alone.images, alone.prompts)["brightness"]
             keys = zip(alone.prompts, alone.seeds, strict=True)
             assert [points.loc[key, "metric_brightness"] for key in keys] == pytest.approx(expected, abs=1e-5)

@@ -23,7 +23,7 @@ SEARCHES = [
     "reno(steps=6, lr=0.5, rewards='clip_score:1', weights='tiny', ball='heavy', through_steps=1)",
     "random_search(steps=6, rewards='clip_score:1', weights='tiny')",
     "zero_order(steps=3, neighbours=3, rewards='clip_score:1', weights='tiny')",
-    "zero_order(steps=4, stay=True, cosine=0.8, rewards='clip_score:1', weights='tiny')",
+    "zero_order(steps=4, stay=True, similarity=0.8, rewards='clip_score:1', weights='tiny')",
     "best_of(n=7, rewards='clip_score:1', weights='tiny')",
     "best_of(cosine(steps=2, round_trip_steps=5, lr_per_element=0.05), n=4, rewards='clip_score:1', weights='tiny')",
     "best_of(reno(steps=3, lr=0.5, rewards='clip_score:1', weights='tiny'), n=4, rewards='clip_score:1', weights='tiny')",
@@ -123,7 +123,7 @@ def test_the_least_budget_still_gives_the_standard_image(model):
 
 def test_annealing_spans_the_steps_that_the_budget_allows(model):
     method = load_method("cosine(steps=50, round_trip_steps=5, lr_per_element=0.05)")
-    cut = method(model, PROMPTS, budget=Budget(steps=11))
+    cut = method(model, PROMPTS, budget=Budget(candidates=11))
     planned = load_method("cosine(steps=10, round_trip_steps=5, lr_per_element=0.05)")(model, PROMPTS)
     torch.testing.assert_close(cut.noise, planned.noise)
 

@@ -6,7 +6,7 @@ import torch
 from noisekit.methods import load_method
 from noisekit.methods.cosine import closed_form_gradient
 from noisekit.methods.reno import chi_penalty
-from noisekit.methods.round_trip import cosine
+from noisekit.methods.round_trip import cosine_similarity
 from noisekit.models.analytic import AnalyticModel
 from noisekit.noise import NoiseSource, published_noise
 
@@ -20,7 +20,7 @@ def model():
 
 def stability(model, method, noise):
     trip = load_method(method).resolved(model).round_trip(model, PROMPTS)
-    return cosine(noise, trip(noise))
+    return cosine_similarity(noise, trip(noise))
 
 
 @pytest.mark.parametrize(("pick", "best"), [("stable", max), ("unstable", min)])
@@ -58,8 +58,8 @@ def test_the_closed_form_gradient_is_autograds_with_the_recovered_noise_held():
     generator = torch.Generator().manual_seed(0)
     noise, recovered = (torch.randn(3, 2, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     leaf = noise.clone().requires_grad_()
-    (expected,) = torch.autograd.grad((1 - cosine(leaf, recovered)).sum(), leaf)
-    ours = closed_form_gradient(noise, recovered, cosine(noise, recovered))
+    (expected,) = torch.autograd.grad((1 - cosine_similarity(leaf, recovered)).sum(), leaf)
+    ours = closed_form_gradient(noise, recovered, cosine_similarity(noise, recovered))
     torch.testing.assert_close(ours, expected)
     dots = (ours * noise).flatten(1).sum(1)
     torch.testing.assert_close(dots, torch.zeros(3, dtype=torch.float64), atol=1e-12, rtol=0)
@@ -73,7 +73,7 @@ def test_the_backpropagated_gradient_agrees_with_finite_differences(model):
     direction = torch.randn(noise.shape, generator=torch.Generator().manual_seed(5))
 
     def loss(x):
-        return 1 - cosine(x.double(), trip(x).double())
+        return 1 - cosine_similarity(x.double(), trip(x).double())
 
     slope = (loss(noise + 1e-2 * direction) - loss(noise - 1e-2 * direction)) / 2e-2
     torch.testing.assert_close((gradient * direction).flatten(1).sum(1).double(), slope, atol=2e-3, rtol=0.05)
@@ -86,11 +86,13 @@ def test_the_gradient_step_is_the_papers():
     result = load_method(spec)(model, PROMPTS)
     trip = load_method(spec).resolved(model).round_trip(model, PROMPTS)
     noise, lr = result.initial, 0.1 * result.initial[0].numel()
-    g0 = closed_form_gradient(noise, trip(noise), cosine(noise, trip(noise)))
+    g0 = closed_form_gradient(noise, trip(noise), cosine_similarity(noise, trip(noise)))
     noise = noise - lr * g0
-    g1 = closed_form_gradient(noise, trip(noise), cosine(noise, trip(noise)))
+    g1 = closed_form_gradient(noise, trip(noise), cosine_similarity(noise, trip(noise)))
     noise = noise - lr * 0.5 * (0.5 * g0 + g1)
-    torch.testing.assert_close(cosine(noise, trip(noise)), torch.tensor(result.trace.points[-1].score))
+    torch.testing.assert_close(
+        cosine_similarity(noise, trip(noise)), torch.tensor(result.trace.points[-1].score)
+    )
     norm = noise.flatten(1).norm(dim=1)
     torch.testing.assert_close(norm, torch.tensor(result.trace.points[-1].info["norm"]))
     assert (

@@ -93,16 +93,14 @@ def test_a_budget_of_calls_holds_where_runs_hold_searches_of_different_stages(mo
 def test_a_stage_that_the_budget_cuts_is_planned_for_what_is_left(model):
     annealed = "cosine(steps=50, round_trip_steps=5, lr_per_element=0.05)"
     cut = load_method(f"then(selection(candidates=3, round_trip_steps=5), {annealed}, {RENO})")
-    result = cut(model, PROMPTS, budget=Budget(steps=9))
+    result = cut(model, PROMPTS, budget=Budget(candidates=9))
     whole = load_method(f"then(selection(candidates=3, round_trip_steps=5), {annealed.replace('50', '5')})")
     assert result.score is None  # ReNO never came to judge
     torch.testing.assert_close(result.noise, whole(model, PROMPTS).noise)
 
 
 def test_every_run_and_stage_draws_random_numbers_of_its_own(model):
-    search = (
-        f"random_search(steps=1, cosine=0.0, {WEIGHTS})"  # at cosine 0 a neighbour is the fresh noise itself
-    )
+    search = f"random_search(steps=1, similarity=0.0, {WEIGHTS})"  # at cosine 0 a neighbour is the fresh noise itself
     source = NoiseSource(model.noise_shape, PROMPTS, [0] * 3)
     again = source.starting_at(source.draw(1), "run 1")
     nested = again.starting_at(again.initial, "stage 1")

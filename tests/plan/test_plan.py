@@ -64,7 +64,7 @@ def test_a_plan_says_everything_and_means_it(folder: Path) -> None:
     assert [(suite.name, len(suite)) for suite in plan.suites] == [("tiny:relation", 3), ("mine", 2)]
     assert plan.seeds == (3, 1)
     assert plan.metrics == ("clip_score", "truth")
-    assert plan.budgets == (nk.Budget(calls=60), nk.Budget(seconds=2.5, steps=4))
+    assert plan.budgets == (nk.Budget(calls=60), nk.Budget(seconds=2.5, candidates=4))
     assert (plan.weights, plan.noise, plan.batch, plan.store) == ("tiny", "shared", 4, Path("runs/mine"))
     assert nk.load_plan(plan) is plan
 

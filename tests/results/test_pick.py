@@ -52,7 +52,7 @@ def test_the_best_within_the_budget_is_picked(run, calls, best):
     assert choice.calls <= calls
     assert choice.prompts == (60 if choice.settings > 1 else 0)
     if best != "standard":
-        truth = METHODS[budget_of(best)[0]].quality[choice.budget.steps]
+        truth = METHODS[budget_of(best)[0]].quality[choice.budget.candidates]
         assert choice.gain.low < truth < choice.gain.high
         assert choice.gain.low > 0
         assert choice.gain.method == "standard"
@@ -83,10 +83,10 @@ def test_one_setting_is_all_that_fits(tmp_path):
 
 def test_a_choice_can_be_run(run):
     choice = pick(run, calls=30)
-    assert choice.budget == Budget(steps=10)
+    assert choice.budget == Budget(candidates=10)
     assert budget_of("cosine(steps=100) @ 2.5s, 64 calls, 3 candidates") == (
         "cosine(steps=100)",
-        Budget(seconds=2.5, calls=64, steps=3),
+        Budget(seconds=2.5, calls=64, candidates=3),
     )
 
 

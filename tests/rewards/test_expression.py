@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from noisekit.errors import BadValue
-from noisekit.rewards import parse_weights
+from noisekit.rewards import parse_coefficients
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ from noisekit.rewards import parse_weights
     ],
 )
 def test_reads(expression: str, expected: dict[str, float]) -> None:
-    assert parse_weights(expression) == expected
-    assert list(parse_weights(expression)) == list(expected)
+    assert parse_coefficients(expression) == expected
+    assert list(parse_coefficients(expression)) == list(expected)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_reads(expression: str, expected: dict[str, float]) -> None:
 )
 def test_refuses(expression: str, message: str) -> None:
     with pytest.raises(BadValue, match=message):
-        parse_weights(expression)
+        parse_coefficients(expression)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from noisekit.errors import BadValue
-from noisekit.rewards import load_reward, parse_weights
+from noisekit.rewards import load_reward, parse_coefficients
 from noisekit.rewards.clip_score import CLIPScore
 from noisekit.rewards.hps import HPS
 from noisekit.rewards.pick_score import PickScore
@@ -86,6 +86,6 @@ def test_colour_needs_no_weights_and_is_known_by_its_name() -> None:
     assert load_reward("color_red", weights="published") is red
     assert red.identity == {"reward": "color_red", "version": red.version}
     assert (red.weights, red.family, red.reads_prompt) == ("none", "none", False)
-    assert parse_weights("color_red:1 + clip_score:0.1") == {"color_red": 1.0, "clip_score": 0.1}
+    assert parse_coefficients("color_red:1 + clip_score:0.1") == {"color_red": 1.0, "clip_score": 0.1}
     with pytest.raises(BadValue, match="color_"):
         load_reward("color")

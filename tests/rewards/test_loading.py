@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
-from noisekit.rewards import load_reward, loading, parse_weights, weighted_reward
+from noisekit.rewards import load_reward, loading, parse_coefficients, weighted_reward
 from noisekit.rewards.clip_score import CLIPScore
 
 PROMPTS = ["a red circle", "two blue squares", "a red circle"]
@@ -59,7 +59,8 @@ def test_rewards_are_loaded_once_and_summed_by_weight(bundled: Path) -> None:
     expression = "hps:5 + image_reward:1 + clip_score:0.01 + pick_score:0.05 + color_red:-2"
     total = weighted_reward(expression, weights="tiny", device="cpu")
     parts = [
-        weight * load_reward(name)(pictures, PROMPTS) for name, weight in parse_weights(expression).items()
+        weight * load_reward(name)(pictures, PROMPTS)
+        for name, weight in parse_coefficients(expression).items()
     ]
     assert len(parts) == 5
     torch.testing.assert_close(total(pictures, PROMPTS), sum(parts))
