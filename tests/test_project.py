@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import configparser
 import importlib.util
+import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,22 +218,25 @@ def test_constraints_lie_within_the_ranges() -> None:
 
 
 def test_help_is_instant_and_needs_no_torch() -> None:
-    """Under half a second from the shell, the best of five, since a busy machine adds to any single one."""
+    """Under half a second of processor time from the shell, the best of five."""
     if not importlib.util.find_spec("noisekit.cli"):
         pytest.skip("there is no command line yet")
     script = "import sys; from noisekit.cli import main; sys.exit(main(['--help']))"
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         done = run(sys.executable, "-c", script)
-        seconds.append(time.perf_counter() - start)
+        after = os.times()
+        seconds.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
         assert done.returncode == 0, done.stderr
     assert "compare" in done.stdout
     assert min(seconds) < 0.5, [round(value, 2) for value in seconds]
 
-    after = (
+    listing = (
         "import sys, atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); " + script[12:]
     )
-    loaded = set(run(sys.executable, "-c", after).stderr.split())
+    loaded = set(run(sys.executable, "-c", listing).stderr.split())
     assert "noisekit.cli" in loaded
     assert not loaded & HEAVY

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,15 @@ def test_a_signal_finishes_the_batch_under_way(tmp_path: Path, number: int, caps
     assert_alike(run(tmp_path, batch=2).frame()[SAME], whole[SAME])
 
 
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """Ctrl-C as in the foreground; a shell that starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("foreground")
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     model = Terminated(signal.SIGINT, at=2, twice=True)
     with pytest.raises(KeyboardInterrupt):
