@@ -18,8 +18,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism; thre
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-# Torch that is told of fewer instructions than oneDNN finds has no bf16 kernels for what oneDNN then asks of it. On a processor
-# that lacks them the two agree, and so they shall where a test run plays one.
+# Torch that is told of fewer instructions than oneDNN finds has no bf16 kernels for what oneDNN then asks of it. On a
+# processor that lacks them the two agree, and so they shall where a test run plays one.
 if capability := {"avx2": "AVX2", "default": "SSE41"}.get(os.environ.get("ATEN_CPU_CAPABILITY", "")):
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", capability)
 
