@@ -47,6 +47,11 @@ _METHODS = {
     "best_of": "noisekit.methods.best_of:BestOf",
     "random_search": "noisekit.methods.random_search:RandomSearch",
     "zero_order": "noisekit.methods.zero_order:ZeroOrder",
+    "pcn": "noisekit.methods.pcn:PCN",
+    "trs": "noisekit.methods.trs:TRS",
+    "ses": "noisekit.methods.ses:SES",
+    "low_band": "noisekit.methods.low_band:LowBand",
+    "pink": "noisekit.methods.pink:Pink",
     "then": "noisekit.methods.then:Then",
     "transfer": "noisekit.methods.transfer:Transfer",
 }

@@ -20,9 +20,14 @@ from noisekit.types import Candidate
 def better(best: Candidate, new: Candidate) -> Candidate:
     """Per sample the candidate with the higher score; what is not finite never wins, and any score beats none."""
     wins = ~torch.stack([broken for _, broken in parts(new)]).any(0)
-    score = new.score
     if new.score is not None and best.score is not None:
         wins &= (new.score > best.score) | best.score.isnan()
+    return chosen(wins, new, best)
+
+
+def chosen(wins: Tensor, new: Candidate, best: Candidate) -> Candidate:
+    """Per sample the new candidate where it wins (B,), with all that belongs to its noise; figures are the new one's."""
+    score = new.score
     if new.score is not None:
         score = torch.where(wins, new.score, torch.nan if best.score is None else best.score)
     where = wins.view(-1, 1, 1, 1)
@@ -37,6 +42,14 @@ def better(best: Candidate, new: Candidate) -> Candidate:
     elif wins.all():
         images = new.images
     return Candidate(torch.where(where, new.noise, best.noise), score, images, new.info, injected)
+
+
+def elites(values: Tensor, scores: Tensor, number: int) -> Tensor:
+    """Per sample the `number` best of n values (n, B, …) by their scores (n, B), the best first; NaN comes last."""
+    finite = scores.nan_to_num(-torch.inf, torch.inf, -torch.inf)
+    ranked = torch.sort(finite, dim=0, descending=True, stable=True).indices
+    order = ranked[:number].view(-1, scores.shape[1], *[1] * (values.dim() - 2))
+    return values.gather(0, order.expand(-1, -1, *values.shape[2:]))
 
 
 def parts(candidate: Candidate) -> list[tuple[str, Tensor]]:

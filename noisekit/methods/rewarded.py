@@ -87,9 +87,12 @@ class Rewarded(NoiseMethod, ABC):
         return model.sample_cost() + Cost(reward=len(self.climbed))
 
     def judge(
-        self, model: Model, prompts: Sequence[str], source: NoiseSource
+        self, model: Model, prompts: Sequence[str], source: NoiseSource, steps: int | None = None
     ) -> Callable[[Sequence[Candidate]], list[Candidate]]:
-        """A function that scores several candidates (B, C, h, w) in one batch, making the images that they lack."""
+        """A function that scores several candidates (B, C, h, w) in one batch, making the images that they lack.
+
+        steps: of the sampler, where an image need not be the final one (None: the model's).
+        """
         reward, conditioning = self.reward(model.device), model.encode(prompts)
 
         def judged(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -97,7 +100,7 @@ class Rewarded(NoiseMethod, ABC):
             known = [candidate.images for candidate in candidates if candidate.images is not None]
             if len(known) < copies:
                 generators = [generator for _ in noises for generator in source.sampler_generators()]
-                latents = model.sample(torch.cat(noises), conditioning.repeat(copies), generators)
+                latents = model.sample(torch.cat(noises), conditioning.repeat(copies), generators, steps)
                 images = model.decode(latents)
             else:
                 images = torch.cat(known)

@@ -24,6 +24,9 @@ SEARCHES = [
     "random_search(steps=6, rewards='clip_score:1', weights='tiny')",
     "zero_order(steps=3, neighbours=3, rewards='clip_score:1', weights='tiny')",
     "zero_order(steps=4, stay=True, similarity=0.8, rewards='clip_score:1', weights='tiny')",
+    "pcn(steps=6, strength=100.0, rewards='clip_score:1', weights='tiny')",
+    "trs(warm_up=3, rounds=2, proposals=3, regions=2, rewards='clip_score:1', weights='tiny')",
+    "ses(generations=2, samples=3, elites=2, level=1, rewards='clip_score:1', weights='tiny')",
     "best_of(n=7, rewards='clip_score:1', weights='tiny')",
     "best_of(cosine(steps=2, round_trip_steps=5, lr_per_element=0.05), n=4, rewards='clip_score:1', weights='tiny')",
     "best_of(reno(steps=3, lr=0.5, rewards='clip_score:1', weights='tiny'), n=4, rewards='clip_score:1', weights='tiny')",
@@ -54,7 +57,7 @@ def model():
 class TestLaws(MethodConformance):
     """The laws that a third party's method is held to hold for all of ours."""
 
-    @pytest.fixture(params=["standard", *SEARCHES])
+    @pytest.fixture(params=["standard", "pink", "low_band(level=1)", *SEARCHES])
     def method(self, request):
         return load_method(request.param)
 
