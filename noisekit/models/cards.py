@@ -46,23 +46,40 @@ MOST_STEPS, LARGEST_SIDE = 10_000, 16_384
 class Card:
     """How a model is loaded and run. Fields left out of a card fall back to what the pipeline's files say.
 
-    Where the weights are:
-        repo: hub id, or a path relative to the bundled weights when `bundled`; revision, variant: of its files.
-        unet, vae, controlnet, lora: parts that come from elsewhere, as `Place` reads them: "owner/name@revision:path", a
-        folder, or one .safetensors file. lora_scale, control_scale: their strength.
-    How they run:
-        dtype: of the networks on an accelerator (fp16 unless it says otherwise); vae_dtype: of the autoencoder.
-        scheduler: a sampler's short name or a diffusers class (None: the folder's own), with scheduler_options.
-        steps, guidance, timesteps: the sampler's defaults; timesteps replace the even spacing.
+    Parts that come from elsewhere are written as `Place` reads them: "owner/name@revision:path", a folder, or one
+    .safetensors file.
+
+    Args:
+        name: by which it is asked for.
+        repo: hub id of the weights, or a path relative to the bundled ones.
+        bundled: whether they come with noisekit.
+        revision: of the repository.
+        variant: of its files, such as "fp16".
+        unet: a denoiser from elsewhere.
+        vae: an autoencoder from elsewhere.
+        controlnet: a ControlNet, whose image every prompt then brings.
+        control_scale: its strength.
+        lora: an adapter, fused into the networks.
+        lora_scale: its strength.
+        dtype: of the networks on an accelerator (None: fp16).
+        vae_dtype: of the autoencoder, where it differs.
+        scheduler: a sampler's short name or a diffusers class (None: the folder's own).
+        scheduler_options: replace values of its configuration.
+        steps: of the sampler.
+        guidance: scale of classifier-free guidance.
         eta: how much of the noise each step draws afresh, from 0 (the sampler as it is) to 1; makes the model "stochastic".
-        size: pixels, one number or (height, width); batch: samples that go through the denoiser at once.
-        told_guidance: the network itself is told the guidance scale, which then costs no second evaluation.
+        told_guidance: the network is given the guidance scale itself, which then costs no second evaluation.
+        timesteps: replace the even spacing of the steps.
+        size: pixels, one number or (height, width).
         tokens: how many a long text encoder reads (None: as many as the pipeline's call asks for).
+        batch: samples that go through the denoiser at once.
         tiling: decode large images in overlapping tiles.
-    What is known:
         markers: what the weights were trained for; one step makes "one-step" besides.
-        licence; gated: whether the hub asks to accept it first; gigabytes: of the files that are needed, about.
-        methods: per-method settings that take precedence over the papers'.
+        licence: of the weights.
+        gated: whether the hub asks to accept it first.
+        gigabytes: of the files that are needed, about.
+        note: what else has to be known, such as what is not known of it.
+        methods: settings by method, which take precedence over the papers'.
     """
 
     name: str

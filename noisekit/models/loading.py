@@ -63,16 +63,23 @@ def load_model(
 ) -> Model:
     """Load a text-to-image model.
 
-    source: a card ("sdxl-turbo", see `noisekit list models`), a hub id ("owner/name"), a folder in diffusers' format, any
-    of them with settings ("sdxl-turbo(steps=2)"), a pipeline object, or a `Model`, which passes through.
-    steps, guidance: of the sampler; steps=1 makes a one-step model. scheduler: a short name ("ddim", "euler", "dpmpp_2m" …)
-    or a diffusers class. size: pixels, one number or (height, width). dtype: "fp16", "bf16" or "fp32"; by default the card's
-    on an accelerator and fp32 elsewhere. device: by default the first accelerator. offload: "model" or "sequential".
-    settings: timesteps, tokens, revision, variant, unet, vae, controlnet, control_scale, lora, lora_scale and tiling, as on
-    a `Card`; slicing and checkpointing, as in `Placement`.
+    Args:
+        source: a card ("sdxl-turbo", see `noisekit list models`), a hub id ("owner/name"), a folder in diffusers' format,
+            any of them with settings ("sdxl-turbo(steps=2)"), a pipeline object, or a `Model`, which passes through.
+        steps: of the sampler; 1 makes a one-step model.
+        guidance: scale of classifier-free guidance.
+        scheduler: a short name ("ddim", "euler", "dpmpp_2m" …) or a diffusers class.
+        size: pixels, one number or (height, width).
+        dtype: "fp16", "bf16" or "fp32"; by default the card's on an accelerator and fp32 elsewhere.
+        device: by default the first accelerator.
+        offload: "model" or "sequential".
+        settings: eta, timesteps, tokens, revision, variant, unet, vae, controlnet, control_scale, lora, lora_scale and
+            tiling, as on a `Card`; slicing and checkpointing, as in `Placement`.
 
-    Raises `BadValue` on unknown names and on files that are neither here nor within reach, `CorruptWeights` on damaged
-    ones, `NotSupported` on other pipelines.
+    Raises:
+        BadValue: on unknown names, and on files that are neither here nor within reach.
+        CorruptWeights: on damaged files.
+        NotSupported: on other pipelines.
     """
     if isinstance(source, Model):
         return source

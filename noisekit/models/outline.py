@@ -38,9 +38,14 @@ class Outline(Model):
 
 
 def outline(source: Any, settings: Mapping[str, Any] | None = None) -> Model:
-    """The outline of what `load_model` would load; a `Model` passes through. Nothing is looked for but a folder.
+    """The outline of what `load_model` would load. Nothing is looked for but a folder.
 
-    Raises `BadValue` on a name that is neither a card nor a folder nor a hub id, and on settings that are wrong.
+    Args:
+        source: as `load_model` takes it; a `Model` passes through.
+        settings: of `load_model`; where it would run is left out of account.
+
+    Raises:
+        BadValue: on a name that is neither a card nor a folder nor a hub id, and on settings that are wrong.
     """
     if isinstance(source, Model):
         return source

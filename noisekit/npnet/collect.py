@@ -74,7 +74,19 @@ def collect(
 ) -> Collection:
     """Add the pairs of all prompts and seeds that a folder lacks, and the scores that its pairs lack.
 
-    Raises `NotSupported` for a model that cannot be inverted, `BadValue` for a folder of other pairs or other files.
+    Args:
+        model: whose noises are paired.
+        prompts: each with every seed.
+        seeds: of the noises.
+        folder: of the collection, begun or gone on with.
+        recipe: how a noise gets its better one (None: as published).
+        metrics: by what both images of a pair are scored.
+        shard: pairs a file.
+        progress: whether to show bars.
+
+    Raises:
+        NotSupported: for a model that cannot be inverted.
+        BadValue: for a folder of other pairs or other files.
     """
     model.require("npnet collect", (Marker.INVERTIBLE,))
     recipe = recipe or Recipe()

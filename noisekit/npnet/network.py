@@ -244,7 +244,14 @@ class NPNet(nn.Module, ModelHubMixin, model_card_template=README, library_name="
     ) -> NPNet:
         """The network of a folder, a published .pth file or a hub's repository, in eval mode and frozen.
 
-        Raises `BadValue` where there is none, `CorruptWeights` where one is damaged.
+        Args:
+            name: of the folder, file or repository.
+            revision: of the repository.
+            device: where it runs.
+
+        Raises:
+            BadValue: where there is none.
+            CorruptWeights: where one is damaged.
         """
         from noisekit.npnet.checkpoint import find_artefact, from_hub, load_network
 

@@ -153,7 +153,12 @@ class Collection:
     def prepare(cls, folder: str | Path, about: Mapping[str, Any]) -> Collection:
         """Begin a collection, or go on with one.
 
-        Raises `BadValue` where another way of collecting began it, or the folder cannot be written.
+        Args:
+            folder: where it lies.
+            about: how its pairs are collected, which has to be the same each time.
+
+        Raises:
+            BadValue: where another way of collecting began it, or the folder cannot be written.
         """
         path = given_path(folder)
         try:
@@ -228,10 +233,16 @@ class Pairs:
 
 
 def load_pairs(collection: Collection, metric: str | None = None, margin: float = 0.0) -> Pairs:
-    """The pairs with s_0 + margin < s_0′ by `metric`, or all of them where it is None.
+    """The pairs with s_0 + margin < s_0′, s_0 and s_0′ the scores of the images of the noise and of the better one.
 
-    Raises `BadValue` where pairs have no score by that metric, or none are left; `CorruptWeights` where noises are not
-    finite, or not of one shape.
+    Args:
+        collection: of pairs.
+        metric: that scored them (None: all pairs are kept).
+        margin: by how much the better one must be better.
+
+    Raises:
+        BadValue: where pairs have no score by that metric, or none are left.
+        CorruptWeights: where noises are not finite, or not of one shape.
     """
     prompts: list[str] = []
     sources: list[Tensor] = []

@@ -38,10 +38,14 @@ WHERE = (
 
 
 def load_published(file: str | Path, config: NPNetConfig | None = None) -> NPNet:
-    """The network of a published .pth file, in eval mode and frozen; `config` is only needed for other sizes.
+    """The network of a published .pth file, in eval mode and frozen. Names that timm's Swin has changed since are mapped.
 
-    Names that timm's Swin transformer has changed since are mapped. Raises `CorruptWeights` for files that are damaged,
-    that hold anything but tensors, or other tensors than NPNet's.
+    Args:
+        file: the .pth file.
+        config: needed for other sizes than the published ones only.
+
+    Raises:
+        CorruptWeights: for files that are damaged, that hold anything but tensors, or other tensors than NPNet's.
     """
     path = given_path(file)
     require(path)

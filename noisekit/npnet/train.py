@@ -73,12 +73,24 @@ def train(
     config: NPNetConfig | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Train on a collection of the model's pairs, write an artefact to `out` and return its card.
+    """Train on a collection of the model's pairs, all kept ones in memory, and write an artefact.
 
-    config: sizes of the network (None: `suited` to the model); its branches are the training's. All kept pairs are held
-    in memory. Every epoch is saved, so that the same call goes on after an interruption; a finished one returns its card.
-    Raises `BadValue` for pairs of another model, or when `out` holds another training; `Unwritable` on a full disk, or while
-    another process trains into `out`.
+    Every epoch is saved, so that the same call goes on after an interruption; a finished one returns its card.
+
+    Args:
+        collection: of pairs.
+        model: whose pairs they are; it encodes the prompts.
+        out: folder of the artefact.
+        training: epochs, learning rate, branches, filter (None: as published).
+        config: sizes of the network (None: `suited` to the model); its branches are the training's.
+        progress: whether to show a bar.
+
+    Returns:
+        The artefact's card.
+
+    Raises:
+        BadValue: for pairs of another model, or when `out` holds another training.
+        Unwritable: on a full disk, or while another process trains into `out`.
     """
     training, folder = training or Training(), given_path(out)
     if collection.said("model_id") != fingerprint(model.identity):

@@ -93,7 +93,10 @@ def scheduler_grid(
 ) -> DiffusionGrid:
     """The DDIM grid of a diffusers scheduler's configuration: its betas, spacing, offset and clean end.
 
-    timesteps: chosen ones instead of the spacing's, one a step.
+    Args:
+        config: of any diffusers scheduler with betas.
+        steps: intervals of the grid.
+        timesteps: chosen ones instead of the spacing's, one a step.
     """
     from diffusers import DDIMScheduler
 

@@ -64,7 +64,9 @@ def flow_grid(scheduler: Any) -> FlowGrid:
 def shift_for(config: Any, tokens: int) -> float:
     """The μ of dynamic shifting, σ ← e^μ / (e^μ + 1/σ − 1): linear in the number of image tokens (arXiv 2403.03206, 5.3.2).
 
-    config: a scheduler's, which names both ends of the line; left out they are FLUX's 256 → 0.5 and 4096 → 1.15.
+    Args:
+        config: a scheduler's, which names both ends of the line; left out they are FLUX's 256 → 0.5 and 4096 → 1.15.
+        tokens: of the image, after packing.
     """
     few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)

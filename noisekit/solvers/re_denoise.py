@@ -53,10 +53,21 @@ def re_denoise(
     variant: ReDenoise = "paper",
     evaluate_at: EvaluateAt = "target",
 ) -> Tensor:
-    """x′ (B, C, h, w) of noise: denoised by `strong`, inverted by `weak`, one network evaluation each.
+    """x′ of a noise x: denoised over the first interval by `strong` and inverted by `weak`, one evaluation each.
 
-    evaluate_at: the timestep told to `weak` by "paper"; "released" always tells the target. Raises `BadValue` where
-    "released" has no second interval to be off by.
+    Args:
+        strong: the denoiser at high guidance.
+        weak: the denoiser at low guidance.
+        noise: x (B, C, h, w).
+        grid: whose first interval is walked.
+        variant: "paper", or "released" as the public code does, whose two halves use different intervals.
+        evaluate_at: the timestep given to `weak` by "paper"; "released" always gives the target.
+
+    Returns:
+        x′ (B, C, h, w).
+
+    Raises:
+        BadValue: where "released" has no second interval to be off by.
     """
     solver, interval = DDIM(evaluate_at), grid.first_interval()
     match variant:
