@@ -1,14 +1,17 @@
 """What is written is there in full or not at all, and two writers never mix.
 
 A file or folder appears under its name by a rename, when all of it is on the disk. What is half-written when a process dies
-has a name that begins with a dot and ends in ".part"; readers pass over it, and `only_writer` clears it away.
+has a name that begins with a dot and ends in ".part"; readers pass over it, and the next writer clears it away.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
+import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -17,12 +20,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from noisekit.errors import NoisekitError, Unwritable
 
 #: The file by which writers of a folder wait for each other; the system gives it free when its holder dies.
 LOCK = ".lock"
+
+#: This machine in the names of half-written folders: numbers of processes mean nothing to others that see the same disk.
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 #: What the system says of a disk that takes no more.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -63,11 +70,15 @@ def whole(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place `path` at the end.
 
-    Raises `Unwritable` where it cannot be written, or another writer has put one there by then; nothing of it is left.
+    What a writer of this machine that died left half-written for the same place is cleared away. Raises `Unwritable` where
+    it cannot be written, or another writer has put one there by then; nothing of it is left.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for other in path.parent.glob(f".{glob.escape(path.name)}.{_HOST}-*.part"):
+            if not psutil.pid_exists(int(other.name.rsplit("-", 2)[1])):
+                shutil.rmtree(other, ignore_errors=True)
         part.mkdir()
         with _system_errors():
             yield part

@@ -119,8 +119,12 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
             (part / "one").touch()
             kill()
 
-    killed_while(half)
-    assert not target.exists()
+    for _ in range(2):
+        killed_while(half)
+        assert not target.exists()
+        assert len(list(target.parent.iterdir())) == 1  # that of the last one
+    other = target.with_name(".folder.b.part")  # of an unknown writer
+    other.mkdir()
 
     def fill(name: str, fail: bool = False) -> None:
         with whole_folder(target) as part:
@@ -131,10 +135,14 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fill("one", fail=True)
     assert not target.exists()
-    fill("one")
-    with pytest.raises(Unwritable, match="is there already"):  # the second of two writers
+    with whole_folder(target) as part:
+        (part / "one").touch()
+        with pytest.raises(KeyboardInterrupt):  # the second of two writers, while the first is at work
+            fill("two", fail=True)
+    with pytest.raises(Unwritable, match="is there already"):  # and after it
         fill("two")
     assert [file.name for file in target.iterdir()] == ["one"]
+    assert {file.name for file in target.parent.iterdir()} == {"folder", other.name}
 
 
 def test_a_second_writer_of_a_folder_is_refused_or_waits(tmp_path: Path) -> None:

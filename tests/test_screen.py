@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import sys
 import unicodedata
 from pathlib import Path
@@ -202,6 +203,31 @@ def test_every_encoding_takes_what_commands_print(encoding: str, hostile: Path) 
     assert code == 2 and "ein gr" in said
     assert ("grüner" in said) is (encoding in ("latin-1", "cp1252", "cp437", "utf-8"))
     assert "\\udcff" in said and ("赤い円" in said or "\\u8d64\\u3044\\u5186" in said)
+
+
+HUNG_UP = ["--help", "list prompts", "status STORE", "report STORE --format latex", "compare"]
+
+
+@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
+@pytest.mark.parametrize("command", HUNG_UP)
+def test_a_command_that_nobody_reads_ends_quietly(
+    command: str, streams: tuple[str, ...], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Path(__file__).parent / "data" / "store-0.1.0"
+    arguments = [str(store) if word == "STORE" else word for word in command.split()]
+    written = "stderr" if command == "compare" else "stdout"  # wrong usage, as it names no store
+    reader, writer = os.pipe()
+    os.close(reader)
+    for name in streams:
+        monkeypatch.setattr(sys, name, open(os.dup(writer), "w"))  # noqa: SIM115  closed below
+    code = main(arguments)
+    os.close(writer)
+    for name in streams:
+        getattr(sys, name).close()  # what is left of it goes nowhere
+    out, err = capfd.readouterr()
+    assert code == (141 if written in streams else {"compare": 2}.get(command, 0))
+    assert (out == "") is (written == "stderr" or "stdout" in streams)
+    assert (err == "") is (written == "stdout" or "stderr" in streams)
 
 
 @given(any_text)

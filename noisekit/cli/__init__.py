@@ -1,7 +1,7 @@
 """The command line: arguments in, one table or one clear sentence out.
 
 Exit codes: 0 done, 1 done but for some images that failed, 2 something that the user can mend, 130 interrupted with
-everything finished kept.
+everything finished kept, 141 (what shells say of a closed pipe) when nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ import typer
 
 from noisekit.cli.app import app
 from noisekit.cli.interrupt import Interrupted
-from noisekit.cli.screen import any_encoding, say
+from noisekit.cli.screen import any_encoding, hung_up, say
 from noisekit.errors import NoisekitError
 from noisekit.registry import shortened
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` defaults to the process's arguments."""
-    with any_encoding():
-        return _run(sys.argv[1:] if argv is None else list(argv))
+    streams = sys.stdout, sys.stderr
+    try:
+        with any_encoding():
+            return _run(sys.argv[1:] if argv is None else list(argv))
+    except (BrokenPipeError, SystemExit) as end:  # which is what typer makes of a broken pipe
+        sys.stdout, sys.stderr = streams
+        return 141 if hung_up() else _say(str(end.__context__ or end), 2)
 
 
 def _run(arguments: list[str]) -> int:
@@ -38,6 +43,8 @@ def _run(arguments: list[str]) -> int:
         return _say(str(interruption), 130)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 130)
+    except BrokenPipeError:
+        raise
     except (NoisekitError, OSError) as error:
         return _say(str(error), 2)
     except Exception as error:

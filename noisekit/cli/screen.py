@@ -9,11 +9,13 @@ from __future__ import annotations
 import codecs
 import io
 import logging
+import os
+import select
 import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -37,7 +39,7 @@ ASCII = {
     "†": "+",
     "ᵀ": "^T",
 }
-ASCII |= {"²": "^2", "√": "sqrt", "≤": "<=", "≥": ">=", "′": "'", "∞": "inf", "‖": "||", "½": "1/2"}
+ASCII |= {"²": "^2", "√": "sqrt", "≤": "<=", "≥": ">=", "′": "'", "∞": "inf", "‖": "||", "½": "1/2", "ℓ": "l"}
 ASCII |= {letter: unicodedata.name(letter).split()[-1].lower() for letter in "αβγδεηθλμξρστω"}
 
 
@@ -50,6 +52,28 @@ def help_alone(context: typer.Context) -> None:
 def say(text: object, *, end: str = "\n", error: bool = False) -> None:
     """Print a text at once, on stderr where it is an error."""
     print(shown(str(text), lines=True), end=end, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def hung_up() -> bool:
+    """Whether nobody reads any more what is printed, as after `| head`; what is still on its way there goes nowhere then."""
+    gone = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream)]
+    for stream in gone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    return bool(gone)
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether the other end of a pipe or a terminal is closed; systems without `poll` do not say."""
+    if not hasattr(select, "poll"):
+        return False
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # it is no file of the system's
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def console() -> Screen:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupported
+from noisekit.files import read_json
 from noisekit.models.cache import Need, lacking
 from noisekit.models.cards import DTYPES, Card
 from noisekit.models.layout import IDLE, components, read_index
@@ -18,7 +19,10 @@ from noisekit.models.lora import fuse
 from noisekit.models.networks import load_file, load_network, network_class, one_line, rounded
 from noisekit.models.places import PARTS, part, pipeline_folder
 from noisekit.models.precision import widen
+from noisekit.registry import shortened
 
+#: Schedules are tables of as many entries as a model was trained with timesteps, which is a thousand of them.
+LARGEST = 1_000_000
 #: What a pipeline becomes when a ControlNet joins it.
 CONTROLLED = {"StableDiffusionXLPipeline": "StableDiffusionXLControlNetPipeline"}
 
@@ -34,6 +38,7 @@ def build(card: Card, dtype: torch.dtype, known: Sequence[str]) -> Any:
 
     folder = pipeline_folder(card)
     index = read_index(folder)
+    _check_scheduler(folder / "scheduler" / "scheduler_config.json")
     kind = _kind(card, str(index["_class_name"]), known)
     elsewhere = _elsewhere(card, folder, index, dtype)
     absent = [
@@ -58,6 +63,20 @@ def build(card: Card, dtype: torch.dtype, known: Sequence[str]) -> Any:
     if card.lora is not None:
         _fuse(pipe, card)
     return pipe
+
+
+def _check_scheduler(file: Path) -> None:
+    """Raise `CorruptWeights` on a number by which a scheduler would fill the memory before anybody could look at it."""
+    try:
+        config = read_json(file)
+    except (OSError, ValueError):
+        return  # diffusers says so
+    for name, value in config.items() if isinstance(config, dict) else ():
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise CorruptWeights(
+                f"{str(file)!r} says {shortened(f'{name}={value}')}; whole numbers of a schedule go up to {LARGEST:,}: copy "
+                "the file again"
+            )
 
 
 def _kind(card: Card, kind: str, known: Sequence[str]) -> str:

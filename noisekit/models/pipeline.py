@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from noisekit.cost import counted
-from noisekit.errors import BadValue, NotSupported
+from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupported
 from noisekit.models.base import Conditioning, Marker, Model, without_injected
 from noisekit.models.cards import Card
 from noisekit.models.identity import describe
 from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
-from noisekit.models.samplers import check_eta, set_timesteps, step_settings, walk
+from noisekit.models.networks import one_line
+from noisekit.models.samplers import check_eta, rehearse, set_timesteps, step_settings, walk
 from noisekit.solvers import Grid, sampler_grid, scheduler_grid
 from noisekit.threads import fitting
 from noisekit.types import Cost
@@ -187,8 +188,24 @@ class DiffusersModel(Model, ABC):
     def schedule(self, steps: int) -> Any:
         """A fresh copy of the pipeline's scheduler, set to so many steps."""
         if steps not in self._schedules:  # some say each time what they think of timesteps that are chosen
-            self._schedules[steps] = self.timed(copy.deepcopy(self.pipe.scheduler), steps)
+            self._schedules[steps] = self._rehearsed(steps)
         return copy.deepcopy(self._schedules[steps])
+
+    def _rehearsed(self, steps: int) -> Any:
+        """A copy of the scheduler, set to so many steps; `CorruptWeights` where its configuration leads it nowhere."""
+        scheduler = copy.deepcopy(self.pipe.scheduler)
+        try:
+            timed = self.timed(scheduler, steps)
+            zeros = torch.zeros(1, self.noise_shape[0], 2, 2, device=self.device)
+            rehearse(timed, zeros, self.visited(timed), self.step_settings)
+        except NoisekitError:
+            raise
+        except Exception as error:
+            raise CorruptWeights(
+                f"scheduler {type(scheduler).__name__} of model {self.name!r} fails over {steps} steps "
+                f"({one_line(str(error))}); look for what is wrong in its scheduler_config.json, or take another scheduler"
+            ) from error
+        return timed
 
     def timed(self, scheduler: Any, steps: int) -> Any:
         """A scheduler, set to so many steps as the pipeline's own call sets it."""
@@ -197,6 +214,10 @@ class DiffusersModel(Model, ABC):
         else:
             set_timesteps(scheduler, steps, device=self.device)
         return scheduler
+
+    def visited(self, scheduler: Any) -> Tensor:
+        """The timesteps at which the denoiser is called along a scheduler that is set; some have more of them than steps."""
+        return scheduler.timesteps
 
     def _chosen(self, steps: int) -> list[int] | None:
         """The card's timesteps where it has as many."""
@@ -227,9 +248,9 @@ class DiffusersModel(Model, ABC):
         return usual | {"eta": self.card.eta} if usual and self.card.eta else usual
 
     def sample_cost(self, steps: int | None = None) -> Cost:
-        """One prediction for each timestep that the scheduler visits: some visit more of them than there are steps."""
-        visited = len(self.schedule(steps or self.card.steps).timesteps)
-        return self.predict_cost(self.card.guidance) * visited + Cost(decoder=1)
+        """One prediction for each timestep that is visited."""
+        visited = self.visited(self.schedule(steps or self.card.steps))
+        return self.predict_cost(self.card.guidance) * len(visited) + Cost(decoder=1)
 
     def decode(self, latents: Tensor) -> Tensor:
         size = len(latents) if torch.is_grad_enabled() else self.card.batch

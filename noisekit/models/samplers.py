@@ -9,6 +9,7 @@ spacing and prediction type from the scheduler that the model came with.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -140,17 +141,31 @@ def walk(
     noise: Tensor,
     generators: Sequence[torch.Generator] | None = None,
     to: Literal["state", "clean"] = "state",
+    visited: Tensor | None = None,
     **settings: Any,
 ) -> Tensor:
     """Latents (B, C, h, w) from unit-variance noise along a scheduler whose timesteps are set; it keeps its state.
 
     generators: one a sample, for samplers that draw fresh noise on the way. to: what the last step gives, its state or the
-    clean sample that it predicted, where the scheduler tells it. settings: of every step, see `step_settings`.
+    clean sample that it predicted, where the scheduler tells it. visited: the timesteps, where they are not all.
+    settings: of every step, see `step_settings`.
     """
     draws = _takes(scheduler.step, "generator")
     random = {"generator": list(generators)} if draws and generators is not None else {}
     x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
-    for t in scheduler.timesteps:
+    for t in scheduler.timesteps if visited is None else visited:
         scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
         x, *predicted = scheduler.step(u(scaled, t), t, x, **random, **settings, return_dict=False)
     return predicted[0] if predicted and to == "clean" else x
+
+
+def rehearse(scheduler: Any, zeros: Tensor, visited: Tensor, settings: Mapping[str, Any]) -> None:
+    """Walk a copy of a scheduler over zeros, with a network that says nothing: a moment that shows what no list of settings
+    could, that its tables fit each other and hold numbers.
+
+    Raises whatever its steps raise, and `ValueError` where what comes out is not finite.
+    """
+    silent, random = copy.deepcopy(scheduler), [torch.Generator()]
+    reached = walk(silent, lambda x, _: torch.zeros_like(x), zeros, random, visited=visited, **settings)
+    if not torch.isfinite(reached).all():
+        raise ValueError("its tables hold numbers that are not finite")

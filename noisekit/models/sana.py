@@ -27,7 +27,6 @@ from noisekit.models.base import Conditioning, Marker, without_injected
 from noisekit.models.cards import Card
 from noisekit.models.flow import FlowModel, without_timesteps
 from noisekit.models.transformer import TransformerModel
-from noisekit.types import Cost
 
 
 class Sana(FlowModel):
@@ -136,7 +135,7 @@ class SanaSprint(TransformerModel):
         scheduler = self.schedule(steps or self.card.steps)
         scale = scheduler.config.sigma_data
         x = clean = noise * scale
-        for t in scheduler.timesteps[:-1]:
+        for t in self.visited(scheduler):
             s = t.sin() / (t.cos() + t.sin())
             length = (s**2 + (1 - s) ** 2).sqrt()
             state = x / scale * length
@@ -145,10 +144,9 @@ class SanaSprint(TransformerModel):
             x, clean = scheduler.step(predicted * scale, t, x, generator=generators, return_dict=False)
         return clean / scale
 
-    def sample_cost(self, steps: int | None = None) -> Cost:
-        """One prediction a step: the last timestep of this scheduler is the clean end, where none is made."""
-        number = steps or self.card.steps
-        return self.predict_cost(self.card.guidance) * number + Cost(decoder=1)
+    def visited(self, scheduler: Any) -> Tensor:
+        """All but the last, which is the clean end."""
+        return scheduler.timesteps[:-1]
 
     def pipe_latents(self, noise: Tensor) -> Tensor:
         return noise

@@ -24,6 +24,10 @@ class Screen(Console):
             renderable = _shown(renderable)
         return super().render(renderable, options)
 
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller, as any other error; rich's own console would end the program."""
+        raise
+
 
 def _shown(text: Text) -> Text:
     """The text with its styles, what has to be escaped replaced."""

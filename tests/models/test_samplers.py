@@ -1,15 +1,17 @@
 """Samplers by short name on a toy pipeline: the pipeline's own image, per-sample randomness, and chosen timesteps."""
 
 import json
+import time
 from importlib.util import find_spec
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
 from noisekit.cost import Meter
-from noisekit.errors import BadValue, NotSupported
+from noisekit.errors import BadValue, CorruptWeights, NotSupported
 from noisekit.methods import load_method
 from noisekit.models import load_model
 from noisekit.models.cards import cards
@@ -337,6 +339,68 @@ def test_a_number_of_steps_that_a_sampler_does_not_take_is_refused(pipe, name, s
         load_method("standard")(model, "a")
     with pytest.raises(BadValue, match="more than the 1000 timesteps"):
         model.grid(1001)
+
+
+#: What a configuration may say that no scheduler was made for.
+EVIL = [
+    {"beta_start": float("nan")},
+    {"beta_end": float("inf")},
+    {"beta_start": 2.0, "beta_end": 3.0},
+    {"trained_betas": []},
+    {"trained_betas": [0.1, 0.2]},
+    {"trained_betas": [-1.0] * 1000},
+    {"trained_betas": [float("nan")] * 1000},
+    {"trained_betas": [[0.1]]},
+    {"prediction_type": "nothing"},
+    {"prediction_type": None},
+    {"timestep_spacing": 3},
+    {"steps_offset": "one"},
+    {"num_train_timesteps": 1},
+    {"num_train_timesteps": 0},
+]
+
+
+@pytest.mark.parametrize("name", ["DDIM", "EulerDiscrete", "DPMSolverMultistep", "UniPCMultistep", "LCM"])
+@torch.no_grad()
+def test_a_scheduler_of_evil_settings_is_refused_before_the_first_call(name):
+    """In a sentence of ours; what a class has no use for it may pass over, but then images are finite."""
+    made, said = stable_diffusion("v_prediction"), []
+    cls = getattr(diffusers, f"{name}Scheduler")
+    usual = made.scheduler.config
+    for evil in EVIL:
+        try:
+            made.scheduler = cls.from_config(usual, **evil)
+        except Exception:
+            continue  # the class itself refuses it, before there is a pipeline
+        model = load_model(made, steps=2)
+        try:
+            model.schedule(2)
+        except (BadValue, CorruptWeights) as error:
+            said.append(str(error))
+            continue
+        noise = torch.randn(1, *model.noise_shape)
+        image = model.decode(model.sample(noise, model.encode(["a"]), [torch.Generator()]))
+        assert image.isfinite().all(), evil
+    assert len(said) >= 3
+    assert all(name in sentence and len(sentence) < 500 and "\n" not in sentence for sentence in said)
+
+
+@pytest.mark.parametrize("value", [10**9, -(10**13), 10**400, "many", None, -1, float("nan"), [1000]])
+@pytest.mark.parametrize("field", ["num_train_timesteps", "solver_order"])
+def test_numbers_that_would_fill_the_memory_are_refused_at_once(field, value, tmp_path):
+    """Tables of 10⁹ entries take 8 GB a piece, and minutes."""
+    made = stable_diffusion("v_prediction")
+    made.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(made.scheduler.config)
+    made.save_pretrained(tmp_path)
+    file = tmp_path / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    start = time.perf_counter()
+    with pytest.raises((BadValue, CorruptWeights)) as caught:
+        load_model(tmp_path, steps=2).schedule(2)
+    assert len(str(caught.value)) < 600 and "\n" not in str(caught.value)
+    assert time.perf_counter() - start < 5
+    if isinstance(value, int) and abs(value) > 10**6:
+        assert f"{field}=" in str(caught.value)
 
 
 def test_what_cannot_be_chosen_is_refused(pipe):
