@@ -22,8 +22,8 @@ from noisekit.engine.job import Job
 from noisekit.engine.shelf import Shelf
 from noisekit.engine.units import Generation
 from noisekit.engine.worker import Tools, Worker
-from noisekit.evaluation import Evaluator
 from noisekit.methods import load_method
+from noisekit.metrics import Evaluator
 from noisekit.plan.sources import ModelSource
 from noisekit.prompts import load_prompts
 from noisekit.store.store import Store

@@ -44,6 +44,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "checkpoints": generate.checkpoints,
     "suites": generate.suites,
     "commands": generate.commands,
+    "colourfulness": lambda: generate.folded(
+        generate.ROOT / "docs" / "examples" / "colourfulness" / "noisekit_colourfulness.py"
+    ),
     "dno": lambda: generate.folded(generate.ROOT / "docs" / "examples" / "dno" / "noisekit_dno.py"),
     "readme": lambda: from_repository("README.md", "index.md"),
 }

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from noisekit import errors
     from noisekit.engine import compare, run_plan, run_search
     from noisekit.methods import NoiseMethod, load_method
-    from noisekit.models import load_model
+    from noisekit.methods.parameters import parameter
+    from noisekit.metrics import Evaluator, Metric, MetricInfo, load_metric
+    from noisekit.models import Model, load_model
+    from noisekit.noise import NoiseSource
     from noisekit.plan import Plan, load_plan
-    from noisekit.prompts import load_prompts
+    from noisekit.prompts import Prompt, load_prompts
     from noisekit.results import Run, load_run, pick
-    from noisekit.rewards import load_reward
+    from noisekit.rewards import Reward, load_reward
     from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, NoiseResult
 
 __version__ = "0.1.0"
@@ -30,17 +33,26 @@ _HOMES = {
     "Candidate": "noisekit.types",
     "ControlledPrompt": "noisekit.types",
     "Cost": "noisekit.types",
+    "Evaluator": "noisekit.metrics",
+    "Metric": "noisekit.metrics",
+    "MetricInfo": "noisekit.metrics",
+    "Model": "noisekit.models",
     "NoiseMethod": "noisekit.methods",
     "NoiseResult": "noisekit.types",
+    "NoiseSource": "noisekit.noise",
     "Plan": "noisekit.plan",
+    "Prompt": "noisekit.prompts",
+    "Reward": "noisekit.rewards",
     "Run": "noisekit.results",
     "compare": "noisekit.engine",
     "load_method": "noisekit.methods",
+    "load_metric": "noisekit.metrics",
     "load_model": "noisekit.models",
     "load_plan": "noisekit.plan",
     "load_prompts": "noisekit.prompts",
     "load_reward": "noisekit.rewards",
     "load_run": "noisekit.results",
+    "parameter": "noisekit.methods.parameters",
     "pick": "noisekit.results",
     "run_plan": "noisekit.engine",
     "run_search": "noisekit.engine",
@@ -51,19 +63,28 @@ __all__ = [
     "Candidate",
     "ControlledPrompt",
     "Cost",
+    "Evaluator",
+    "Metric",
+    "MetricInfo",
+    "Model",
     "NoiseMethod",
     "NoiseResult",
+    "NoiseSource",
     "Plan",
+    "Prompt",
+    "Reward",
     "Run",
     "__version__",
     "compare",
     "errors",
     "load_method",
+    "load_metric",
     "load_model",
     "load_plan",
     "load_prompts",
     "load_reward",
     "load_run",
+    "parameter",
     "pick",
     "run_plan",
     "run_search",

@@ -6,13 +6,15 @@ Settings are Python literals given by keyword; what stands without a keyword is 
 "best_of(reno(steps=5), n=4)". Printing uses the shortest literals that parse back, so the string of a resolved method is
 its name in tables, keys and tests.
 
-An installed package adds its own by entry points of the groups "noisekit.methods" and "noisekit.rewards".
+An installed package adds its own by entry points of the groups "noisekit.methods", "noisekit.rewards" and
+"noisekit.metrics"; the last is for metrics that are no rewards.
 """
 
 from __future__ import annotations
 
 import ast
 import warnings
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple
 from noisekit.errors import BadValue, unknown
 
 
-def with_installed(own: Mapping[str, str], group: str) -> Mapping[str, str]:
+def with_installed(own: Mapping[str, str], group: str) -> dict[str, str]:
     """`own` and the entry points of a group that installed packages declare; a name of ours is never replaced."""
     table = dict(own)
     for entry in entry_points(group=group):
@@ -78,11 +80,28 @@ _REWARDS = {
     "color_blue": "noisekit.rewards.color:Blue",
 }
 
+_METRICS = {"truth": "noisekit.metrics.truth:Truth"}
+
 METHODS = with_installed(_METHODS, "noisekit.methods")
 REWARDS = with_installed(_REWARDS, "noisekit.rewards")
+#: Every reward is a metric, those that are registered later included.
+METRICS = ChainMap(REWARDS, with_installed(_REWARDS | _METRICS, "noisekit.metrics"))
 
 #: What a comparison scores by where nobody says.
 DEFAULT_METRICS = ("hps", "pick_score", "image_reward", "mps", "clip_score", "aesthetic", "truth")
+
+
+def checked_metrics(metrics: str | Sequence[str]) -> list[str]:
+    """Metric names as a list; raise `BadValue` on none, unknown and repeated ones."""
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    if not names:
+        raise BadValue("no metrics were given; give at least one")
+    for name in names:
+        if name not in METRICS:
+            raise unknown("metric", str(name), METRICS)
+        if names.count(name) > 1:
+            raise BadValue(f"metric {name!r} was given twice; give it once")
+    return names
 
 
 def load(kind: str, name: str, table: Mapping[str, str]) -> Any:

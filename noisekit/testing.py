@@ -1,4 +1,4 @@
-"""Laws that every method and every reward keeps, as pytest classes for those who write their own.
+"""Laws that every method, every reward and every metric keeps, as pytest classes for those who write their own.
 
     import pytest
     pytest.register_assert_rewrite("noisekit.testing")       # so that a broken law shows its values
@@ -28,9 +28,11 @@ from torch import Tensor
 from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.loop import FinalImage
+from noisekit.metrics import Metric
 from noisekit.models import Model
 from noisekit.models.analytic import AnalyticModel
 from noisekit.noise import NoiseSource
+from noisekit.prompts import Prompt
 from noisekit.registry import METHODS
 from noisekit.rewards import Reward
 from noisekit.types import COUNTED, Budget, NoiseResult
@@ -272,3 +274,91 @@ class RewardConformance:
 
     def _same(self, a: Tensor, b: Tensor) -> None:
         torch.testing.assert_close(a, b, atol=self.tolerance, rtol=0)
+
+
+class MetricConformance:
+    """What comparisons rely on: figures of single images as people get them, and nothing where nothing can be said."""
+
+    #: The largest difference of figures that counts as none.
+    tolerance = 1e-4
+
+    @pytest.fixture
+    def metric(self) -> Metric:
+        raise NotImplementedError("give a fixture `metric`")
+
+    @pytest.fixture
+    def prompts(self) -> Sequence[Prompt]:
+        """Prompts that the metric applies to, each with its record."""
+        return [Prompt(text) for text in PROMPTS[:3]]
+
+    @pytest.fixture
+    def others(self) -> Sequence[Prompt]:
+        """Prompts that it does not apply to, if there are any."""
+        return []
+
+    @pytest.fixture
+    def images(self, prompts: Sequence[Prompt]) -> Tensor:
+        """An image a prompt, (B, 3, H, W) in [0, 1]."""
+        shape = (len(prompts), 3, 32, 32)
+        return 0.3 + 0.4 * torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+    def test_a_batch_in_any_order_equals_its_singles(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt]
+    ) -> None:
+        batch = metric(images, prompts)
+        self._same(batch.flip(0), metric(images.flip(0), prompts[::-1]))
+        singles = [metric(images[i : i + 1], [prompt]) for i, prompt in enumerate(prompts)]
+        self._same(batch, torch.cat(singles))
+
+    def test_an_image_is_judged_as_its_file(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt]
+    ) -> None:
+        stored = images.mul(255).round().div(255)
+        moved = (stored + 0.4 / 255 * torch.ones_like(stored)).clamp(0, 1)
+        self._same(metric(stored, prompts), metric(moved, prompts))
+
+    def test_it_says_something_in_its_range(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt]
+    ) -> None:
+        score = metric(images, prompts)[:, 0]
+        assert score.isfinite().all()
+        if not metric.info.pairwise:
+            assert metric.info.low <= score.min()
+            assert score.max() <= metric.info.high
+        assert 0 <= metric.info.tie < metric.info.high - metric.info.low
+
+    def test_it_says_nothing_where_it_does_not_apply(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt], others: Sequence[Prompt]
+    ) -> None:
+        assert all(metric.applies(prompt) for prompt in prompts)
+        for other in others:
+            assert metric(images[:1], [other]).isnan().all()
+        mixed = metric(images[[0] * (len(others) + 1)], [*others, prompts[0]])
+        self._same(mixed[-1:], metric(images[:1], prompts[:1]))
+
+    def test_it_reads_the_record_if_it_says_so(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt]
+    ) -> None:
+        """Scores are known again by image, text and metric, and by the record only of a metric with `reads_record`."""
+        if not metric.reads_record:
+            self._same(metric(images, prompts), metric(images, [prompt.text for prompt in prompts]))
+
+    def test_judging_takes_no_gradient(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt]
+    ) -> None:
+        assert not metric(images.clone().requires_grad_(), prompts).requires_grad
+
+    def test_its_identity_can_be_hashed(self, metric: Metric) -> None:
+        first, second = (json.dumps(dict(metric.identity), sort_keys=True, allow_nan=False) for _ in range(2))
+        assert first == second
+        assert metric.info.name in metric.identity.values()
+
+    @pytest.mark.parametrize("spoil", [lambda x: x * 255, lambda x: x[:, :1], lambda x: x[:-1]])
+    def test_images_that_are_none_are_refused(
+        self, metric: Metric, images: Tensor, prompts: Sequence[Prompt], spoil: Any
+    ) -> None:
+        with pytest.raises(BadValue):
+            metric(spoil(images), prompts)
+
+    def _same(self, a: Tensor, b: Tensor) -> None:
+        torch.testing.assert_close(a, b, atol=self.tolerance, rtol=0, equal_nan=True)

@@ -178,8 +178,9 @@ def test_generate_writes_an_image_with_its_parameters(type_in: Typed, model: Pat
 
 
 def test_score_matches_images_with_prompts(type_in: Typed, tmp_path: Path) -> None:
-    from noisekit.store.png import write_png
     from tests.evaluation.test_evaluator import CAPTIONS, rendered
+
+    from noisekit.store.png import write_png
 
     (tmp_path / "pictures").mkdir()
     for name, caption in zip("bca", CAPTIONS):

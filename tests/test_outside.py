@@ -1,4 +1,4 @@
-"""Methods of other packages: the guide's example, and what `noisekit method new` writes, pass the laws as they are."""
+"""What other packages add: the guides' examples, and what `noisekit method new` writes, pass the laws as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from noisekit.cli import main
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "examples" / "dno"
+EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
 
 def installed(package: Path, target: Path) -> None:
@@ -22,9 +22,9 @@ def installed(package: Path, target: Path) -> None:
     (facts / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
-    points = project["entry-points"]["noisekit.methods"].items()
+    ((group, points),) = project["entry-points"].items()
     (facts / "entry_points.txt").write_text(
-        "[noisekit.methods]\n" + "".join(f"{k} = {v}\n" for k, v in points)
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items())
     )
 
 
@@ -42,8 +42,14 @@ def passed(package: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.slow
 def test_the_guides_example_passes_its_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "failed" not in passed(EXAMPLE, tmp_path / "site", monkeypatch)
-    assert len((EXAMPLE / "noisekit_dno.py").read_text(encoding="utf-8").splitlines()) < 80
+    example = EXAMPLES / "dno"
+    assert "failed" not in passed(example, tmp_path / "site", monkeypatch)
+    assert len((example / "noisekit_dno.py").read_text(encoding="utf-8").splitlines()) < 80
+
+
+def test_the_metric_of_the_guide_passes_its_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = passed(EXAMPLES / "colourfulness", tmp_path / "site", monkeypatch)
+    assert "failed" not in said and "11 passed" in said
 
 
 def test_a_new_method_passes_its_tests_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import typer
 
 from noisekit.cli.screen import console, help_alone, quiet, say
 
-if TYPE_CHECKING:
-    from noisekit.evaluation.metric import MetricInfo
-
 app = typer.Typer(
-    help="Show what there is to choose from: models, methods, rewards, prompts.",
+    help="Show what there is to choose from: models, methods, metrics, rewards, prompts.",
     epilog="Example: noisekit list methods",
     callback=help_alone,
     invoke_without_command=True,
@@ -69,38 +65,42 @@ def methods() -> None:
 
 
 @app.command()
-def rewards() -> None:
-    """Metrics, which methods can climb as rewards, and the ground truth of the tiny world; higher is better for all.
+def metrics() -> None:
+    """Everything that can judge images; higher is better for all. Rewards are those that methods can climb.
 
     Differences up to the tie count as none. Metrics of one backbone are no independent witnesses. Range, tie and backbone
-    are those of the tiny weights; below stand the published ones, which `noisekit rewards fetch` downloads.
+    are those of the tiny weights; `noisekit list rewards` shows the published ones.
+
+    \b
+    Example:
+      noisekit list metrics
+    """
+    from noisekit import registry
+
+    quiet()
+    _show(
+        ("metric", *_ABOUT, "methods can climb it"),
+        [(*_judge(name), "yes" if name in registry.REWARDS else "no") for name in registry.METRICS],
+    )
+
+
+@app.command()
+def rewards() -> None:
+    """The metrics that methods can climb, with their tiny weights and their published ones.
+
+    `noisekit rewards fetch` downloads what is not here.
 
     \b
     Example:
       noisekit list rewards
     """
     from noisekit import registry
-    from noisekit.errors import CorruptWeights, NotSupported
-    from noisekit.evaluation.metric import MetricInfo
-    from noisekit.evaluation.truth import Truth
-    from noisekit.rewards import load_reward
     from noisekit.rewards.cards import variants
     from noisekit.rewards.published import absent as fetchable
     from noisekit.rewards.published import fetching, missing
 
     quiet()
-    rows = []
-    for name in registry.REWARDS:
-        cls = registry.load("reward", name, registry.REWARDS)
-        reads = "yes" if cls.reads_prompt else "no"
-        try:
-            rows.append((*_about(MetricInfo.of(load_reward(name))), reads))
-        except CorruptWeights:
-            rows.append((name, "its weights are missing or damaged", "", "", "", reads))
-        except NotSupported:
-            rows.append((name, "published weights only", "", "", "", reads))
-    rows.append((*_about(Truth.info), "yes"))
-    _show(("metric", "score", "range", "tie", "backbone", "reads the prompt"), rows)
+    _show(("reward", *_ABOUT), [_judge(name) for name in registry.REWARDS])
     console().print()
     published, absent = [], fetchable(variants())
     for name, variant in variants().items():
@@ -117,9 +117,25 @@ def rewards() -> None:
         say(f"\nfetch what is not here ({total:.3g} GB), or some of it, with: {fetching(absent)}")
 
 
-def _about(info: MetricInfo) -> tuple[str, ...]:
+#: What is said of a judge beside its name.
+_ABOUT = ("score", "range", "tie", "backbone", "reads the prompt")
+
+
+def _judge(name: str) -> tuple[str, ...]:
+    """A metric with its tiny weights, as a row."""
+    from noisekit.errors import CorruptWeights, NotSupported
+    from noisekit.metrics import load_metric
+
+    try:
+        metric = load_metric(name)
+    except CorruptWeights:
+        return name, "its weights are missing or damaged", "", "", "", ""
+    except NotSupported:
+        return name, "published weights only", "", "", "", ""
+    info = metric.info
     score = info.version + (" (preference over standard)" if info.pairwise else "")
-    return info.name, score, info.range, f"{info.tie:.3g}", info.family
+    reads = "yes" if metric.reads_prompt else "no"
+    return info.name, score, info.range, f"{info.tie:.3g}", info.family, reads
 
 
 @app.command()

@@ -22,7 +22,7 @@ Guidance = Annotated[float | None, typer.Option(help="Guidance scale, instead of
 Scheduler = Annotated[
     str | None, typer.Option(help="A sampler: ddim, euler, dpmpp_2m … or a diffusers scheduler class.")
 ]
-Metrics = Annotated[str, typer.Option(help="Metrics, separated by commas; see `noisekit list rewards`.")]
+Metrics = Annotated[str, typer.Option(help="Metrics, separated by commas; see `noisekit list metrics`.")]
 Curves = Annotated[
     bool,
     typer.Option(

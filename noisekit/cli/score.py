@@ -25,7 +25,7 @@ def score(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Metrics, separated by commas; see `noisekit list rewards` (default: all six; tiny: truth, too)."
+            help="Metrics, separated by commas; see `noisekit list metrics` (default: all six, and truth where it applies)."
         ),
     ] = None,
     weights: Annotated[
@@ -70,22 +70,22 @@ def score(
     import torch
     from rich.text import Text
 
-    from noisekit.evaluation import Evaluator
-    from noisekit.evaluation.evaluator import checked_metrics
-    from noisekit.evaluation.metric import MetricInfo, legend
-    from noisekit.rewards import check_weights
+    from noisekit.metrics import Evaluator
+    from noisekit.metrics.info import MetricInfo, legend
+    from noisekit.metrics.loading import applicable, check_metrics
     from noisekit.scoring.folder import match, name_in
     from noisekit.scoring.score_files import check_output, part_of, table, write_scores
     from noisekit.scoring.scored import CUT, score_images
 
-    default = [name for name in registry.DEFAULT_METRICS if name != "truth" or weights == "tiny"]
-    names = checked_metrics(default if metrics is None else registry.split(metrics))
+    names = registry.checked_metrics(registry.DEFAULT_METRICS if metrics is None else registry.split(metrics))
     folder, prompts = given_path(folder), given_path(prompts)
     written = given_path(output or folder / "scores.csv")
     pairs = match(folder, prompts)
+    if metrics is None:
+        names = applicable(names, [prompt for _, prompt in pairs])
     check_output(written, [prompts, *(path for path, _ in pairs)], safe_csv=safe_csv)
     options.check_writable(written)
-    check_weights([name for name in names if name != "truth"], weights)
+    check_metrics(names, weights)
     chosen = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     quiet()
     kept = part_of(written)

@@ -33,7 +33,7 @@ def rank(
     limit: Annotated[int | None, typer.Option(help="Only the first so many prompts.")] = 50,
     pool: Annotated[int, typer.Option(help="Seeds to rank: 0, 1, …")] = 64,
     metric: Annotated[
-        str, typer.Option(help="The metric that ranks; see `noisekit list rewards`.")
+        str, typer.Option(help="The metric that ranks; see `noisekit list metrics`.")
     ] = "image_reward",
     weights: Annotated[
         str | None,
@@ -56,14 +56,14 @@ def rank(
       noisekit compare --methods "golden_seeds(artefact='build/seeds')" --limit 20 --store runs/golden
     """
     from noisekit.engine.seeds import rank_seeds
-    from noisekit.evaluation import Evaluator
-    from noisekit.evaluation.evaluator import checked_metrics
     from noisekit.evaluation.reliability import Reliability, expected_gain
     from noisekit.methods.golden_seeds import GoldenSeeds
     from noisekit.methods.parameters import settings
     from noisekit.methods.rewarded import usual_weights
+    from noisekit.metrics import Evaluator
     from noisekit.models import load_model
     from noisekit.prompts import load_prompts
+    from noisekit.registry import checked_metrics
 
     suite, names = load_prompts(prompts, limit), checked_metrics(metric)
     quiet()

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from noisekit.engine.job import Job
 from noisekit.engine.units import Cell, Generation
 from noisekit.engine.watch import Watch
-from noisekit.evaluation import Evaluator
 from noisekit.evaluation.noise_statistics import NoiseStatistics, noise_statistics
 from noisekit.hashing import digest
 from noisekit.methods.round_trip import cosine_similarity
+from noisekit.metrics import Evaluator
 from noisekit.models import Model
 from noisekit.store.store import Row, Store
 from noisekit.types import COUNTED, Budget, NoiseResult
@@ -90,7 +90,7 @@ class Generated:
 def generate(unit: Generation, model: Model, evaluator: Evaluator, progress: bool, curves: bool) -> Generated:
     """Run the method on a unit; prompts are encoded before the clock starts. `BadValue` where an image is not finite."""
     texts, job = [prompt.text for prompt in unit.prompts], unit.job
-    samples = [cell.prompt.text for cell in unit.cells], [cell.seed for cell in unit.cells]
+    samples = [cell.prompt for cell in unit.cells], [cell.seed for cell in unit.cells]
     watch = Watch(evaluator, job.method, model, *samples, job.convention, curves)
     model.encode(texts)
     result = job.method(

@@ -12,7 +12,7 @@ from noisekit.engine.shelf import Shelf
 from noisekit.engine.states import Cells, Contents
 from noisekit.engine.survey import Incompatible, survey
 from noisekit.errors import BadValue
-from noisekit.evaluation.evaluator import Metric
+from noisekit.metrics import Metric
 from noisekit.plan.plan import Plan
 from noisekit.plan.shard import Shard
 from noisekit.store.store import MANIFEST, Store

@@ -28,6 +28,7 @@ from noisekit.methods import NoiseMethod
 from noisekit.methods.npnet import GoldenNoise
 from noisekit.methods.rewarded import Rewarded, usual_weights
 from noisekit.methods.transfer import Transfer
+from noisekit.metrics.loading import check_metrics
 from noisekit.models import Model
 from noisekit.models.cards import Card, cards
 from noisekit.models.outline import NotLoaded, Outline, outline
@@ -37,7 +38,7 @@ from noisekit.paths import given_path
 from noisekit.plan.plan import Plan
 from noisekit.plan.shard import Shard
 from noisekit.plan.sources import ModelSource
-from noisekit.rewards import check_weights, published
+from noisekit.rewards import published
 from noisekit.rewards.cards import variants
 from noisekit.store.store import Row, Store
 from noisekit.types import Budget
@@ -64,7 +65,7 @@ def preview(
             suite,
             plan.seeds,
             plan.metrics,
-            lambda key, name: (key, name) in scored,
+            lambda key, name, _: (key, name) in scored,
             contents,
             shard=shard or Shard(),
             retry_failed=retry_failed,
@@ -77,8 +78,7 @@ def preview(
     if plan.search is not None:
         lines += _trials(plan, outlines[0])
         methods.append(plan.search.method_at(plan.search.first).with_weights(weights))
-    judges = (*plan.metrics, plan.search.metric) if plan.search else plan.metrics
-    metrics = [name for name in judges if name != "truth"]
+    metrics = (*plan.metrics, plan.search.metric) if plan.search else plan.metrics
     absent, broken = _lacking(methods, outlines, metrics, weights)
     sentences = tuple(dict.fromkeys([*broken, *faults]))
     return Overview(tuple(lines), tuple(incompatible), cells, there, {}, absent, sentences)
@@ -205,7 +205,7 @@ def _reward_faults(climbed: dict[str, list[str]]) -> Iterator[str]:
         for name in names:
             if weights != "published" or name not in variants():
                 try:
-                    check_weights([name], weights)
+                    check_metrics([name], weights)
                 except NoisekitError as fault:
                     yield str(fault)
 

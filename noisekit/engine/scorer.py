@@ -6,9 +6,9 @@ from dataclasses import asdict
 from functools import lru_cache
 
 from noisekit.engine.units import Scoring
-from noisekit.evaluation import Evaluator
 from noisekit.hashing import digest
-from noisekit.store.identity import score_id
+from noisekit.metrics import Evaluator
+from noisekit.prompts import Prompt
 from noisekit.store.store import Row, Store
 
 
@@ -25,15 +25,21 @@ class Scorer:
         scored: list[Row] = []
         for name in unit.metrics:
             metric = self.evaluator.metrics[name]
-            prompts = [row["prompt"] for row in unit.rows]
-            values, cut = self.evaluator.scores(images, prompts, [name]), metric.cut(prompts)
+            prompts = [prompt_of(row) for row in unit.rows]
+            values = self.evaluator.scores(images, prompts, [name])
+            cut = metric.cut([prompt.text for prompt in prompts])
             about = {"metric": name, "metric_id": digest(metric.identity)}
             for i, row in enumerate(unit.rows):
                 own = {column: column_values[i] for column, column_values in values.items()}
-                ids = {"id": row["id"], "score_id": score_id(row["id"], metric.identity)}
+                ids = {"id": row["id"], "score_id": self.evaluator.score_id(row["id"], name, prompts[i])}
                 unread = {"cut": cut[i]} if cut[i] else {}  # tokens of the prompt that the metric left out
                 scored.append(ids | about | {"values": own} | unread)
         return scored
+
+
+def prompt_of(row: Row) -> Prompt:
+    """The prompt of a stored image, with the record that it came with."""
+    return Prompt(row["prompt"], metadata=row["metadata"] or {})
 
 
 def describe(store: Store, evaluator: Evaluator) -> None:

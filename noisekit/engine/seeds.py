@@ -22,18 +22,18 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from noisekit.errors import BadValue
-from noisekit.evaluation import Evaluator
 from noisekit.evaluation.reliability import split_half
 from noisekit.evaluation.statistics import Array
 from noisekit.files import kept, only_writer, write_json
+from noisekit.hashing import plain
 from noisekit.methods.golden_seeds import SeedRanking
+from noisekit.metrics import Evaluator
 from noisekit.models import Model
 from noisekit.noise import NoiseSource, published_noise
 from noisekit.npnet.pairs import fingerprint
 from noisekit.paths import given_path
 from noisekit.prompts import Prompt, PromptSuite
 from noisekit.store.lines import LineFile, read_lines
-from noisekit.store.store import plain
 
 Cell = tuple[str, int]
 
@@ -97,8 +97,8 @@ def _table(
     ):
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
-            texts = [prompt.text for prompt, _ in part]
-            values = evaluator.scores(_images(model, part), texts)[metric.info.raw]
+            judged = [prompt for prompt, _ in part]
+            values = evaluator.scores(_images(model, part), judged)[metric.info.raw]
             found = dict(zip([(prompt.id, seed) for prompt, seed in part], values, strict=True))
             file.append(
                 [plain({"prompt": key, "seed": seed, "score": score}) for (key, seed), score in found.items()]

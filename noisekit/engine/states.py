@@ -18,7 +18,7 @@ from noisekit.engine.cells import batches
 from noisekit.engine.job import Job
 from noisekit.engine.units import Cell, Generation, Scoring, Unit
 from noisekit.plan.shard import Shard
-from noisekit.prompts import PromptSuite
+from noisekit.prompts import Prompt, PromptSuite
 from noisekit.store.columns import Form
 from noisekit.store.store import Row, Store
 
@@ -97,7 +97,7 @@ def cells_of(
     suite: PromptSuite,
     seeds: Sequence[int],
     metrics: Sequence[str],
-    scored: Callable[[str, str], bool],
+    scored: Callable[[str, str, Prompt], bool],
     contents: Contents,
     *,
     shard: Shard,
@@ -105,12 +105,12 @@ def cells_of(
 ) -> Cells:
     """The cells of a job on a suite that belong to a shard. With `retry_failed` none has failed: all are tried again.
 
-    scored: whether the image with an id has been scored by a metric.
+    scored: whether the image with an id has been scored by a metric for a prompt.
     """
     failures: Mapping[Attempt, int] = {} if retry_failed else contents.failures
     done: list[str] = []
     failed: list[str] = []
-    unscored: list[tuple[int, tuple[str, ...]]] = []
+    unscored: list[tuple[int, Prompt, tuple[str, ...]]] = []
     missing: list[Cell] = []
     for prompt in suite:
         for seed in seeds:
@@ -124,12 +124,15 @@ def cells_of(
                 else:
                     missing.append(Cell(key, prompt, seed))
                 continue
-            lacking = [name for name in metrics if not scored(key, name)]
+            lacking = [name for name in metrics if not scored(key, name, prompt)]
             wanted = tuple(name for name in lacking if (key, name) not in failures)
             if wanted:
-                unscored.append((place, wanted))
+                unscored.append((place, prompt, wanted))
             else:
                 (failed if lacking else done).append(key)
-    rows = contents.rows([place for place, _ in unscored])
-    scorable = tuple(zip(rows, (wanted for _, wanted in unscored), strict=True))
+    rows = contents.rows([place for place, _, _ in unscored])
+    scorable = tuple(
+        (row | {"metadata": prompt.metadata}, wanted)
+        for row, (_, prompt, wanted) in zip(rows, unscored, strict=True)
+    )
     return Cells(job, suite.name, tuple(done), scorable, tuple(missing), tuple(failed))

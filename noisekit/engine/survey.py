@@ -16,6 +16,7 @@ from noisekit.engine.worker import Tools
 from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.methods import NoiseMethod
 from noisekit.methods.rewarded import Rewarded, usual_weights
+from noisekit.metrics.loading import check_metrics
 from noisekit.models import Model
 from noisekit.models.outline import NotLoaded
 from noisekit.plan.checks import at
@@ -24,7 +25,6 @@ from noisekit.plan.shard import Shard
 from noisekit.prompts import PromptSuite
 from noisekit.registry import shortened
 from noisekit.rewards import check_weights
-from noisekit.store.identity import score_id
 
 
 class Incompatible(NamedTuple):
@@ -48,14 +48,14 @@ class Survey:
     def cells(self, contents: Contents, shard: Shard, retry_failed: bool = False) -> list[Cells]:
         """The states of all cells, job by job, given what a store holds; raises as `check_names` does."""
         check_names(self.jobs, contents)
-        identities = {name: metric.identity for name, metric in self.tools.evaluator.metrics.items()}
+        evaluator = self.tools.evaluator
         return [
             cells_of(
                 job,
                 suite,
                 self.plan.seeds,
-                list(identities),
-                lambda key, name: score_id(key, identities[name]) in contents.scores,
+                list(evaluator.metrics),
+                lambda key, name, prompt: evaluator.score_id(key, name, prompt) in contents.scores,
                 contents,
                 shard=shard,
                 retry_failed=retry_failed,
@@ -116,9 +116,8 @@ def check_rewards(
 ) -> None:
     """Raise on checkpoints that metrics or methods lack, all at once and before any model is loaded."""
     climbed = climbed_rewards(methods, outlines)
-    named = [name for name in metrics if name != "truth"] + climbed.pop(weights, [])
     with at("metrics"):
-        check_weights(list(dict.fromkeys(named)), weights)
+        check_metrics(list(dict.fromkeys([*metrics, *climbed.pop(weights, [])])), weights)
     for own, names in climbed.items():
         check_weights(names, own)
 

@@ -20,11 +20,12 @@ from itertools import accumulate, islice
 from torch import Tensor
 
 from noisekit.engine.states import Cells
-from noisekit.evaluation import Evaluator
 from noisekit.methods import NoiseMethod
 from noisekit.methods.loop import FinalImage
+from noisekit.metrics import Evaluator
 from noisekit.models import Model
 from noisekit.noise import Convention, NoiseSource
+from noisekit.prompts import Prompt
 from noisekit.store.store import Store
 from noisekit.types import COUNTED, Budget, Candidate
 
@@ -40,13 +41,14 @@ class Watch:
         evaluator: Evaluator,
         method: NoiseMethod,
         model: Model,
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         seeds: Sequence[int],
         convention: Convention,
         curves: bool,
     ) -> None:
         self.evaluator, self.method, self.model, self.prompts = evaluator, method, model, prompts
-        source = NoiseSource(model.noise_shape, prompts, seeds, convention, model.device)
+        texts = [prompt.text for prompt in prompts]
+        source = NoiseSource(model.noise_shape, texts, seeds, convention, model.device)
         self._final_image = FinalImage(model, source) if curves else None
         self._figures: dict[int, dict[str, list[float]]] = {}
 

@@ -14,11 +14,11 @@ from typing import Any
 from noisekit import registry
 from noisekit.engine.job import Job
 from noisekit.errors import BadValue
-from noisekit.evaluation.evaluator import Metric
 from noisekit.hashing import digest
+from noisekit.metrics import Metric, MetricInfo
 from noisekit.paths import path_within
 from noisekit.store.png import read_parameters
-from noisekit.store.store import Row, Store, plain
+from noisekit.store.store import Row, Store
 
 #: Stands for a value that one of two settings does not have.
 ABSENT = "(none)"
@@ -149,8 +149,9 @@ def explain_score(metric: Metric, store: Store | None) -> Sequence[str]:
     if digest(metric.identity) in described:
         return ["only these images lack such a score"]
     *_, last = described.values()
-    facts = {name: value for name, value in plain(asdict(metric.info)).items() if value != last.get(name)}
+    stored, wanted = (asdict(info) for info in (MetricInfo.read(last), metric.info))
+    facts = [name for name in wanted if stored[name] != wanted[name]]
     if not facts:
         return ["scores in the store are by other weights of it"]
-    differences = [Difference(name, last.get(name, ABSENT), value) for name, value in facts.items()]
+    differences = [Difference(name, stored[name], wanted[name]) for name in facts]
     return ["scores in the store are by another metric of this name; it differs in", *map(str, differences)]

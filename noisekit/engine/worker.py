@@ -13,7 +13,7 @@ from noisekit.engine.halving import Halving, Problem
 from noisekit.engine.scorer import Scorer
 from noisekit.engine.shelf import Shelf
 from noisekit.engine.units import Generation, Scoring, Unit
-from noisekit.evaluation import Evaluator
+from noisekit.metrics import Evaluator
 from noisekit.store.store import Row, Store
 from noisekit.types import Convention
 

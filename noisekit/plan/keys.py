@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from noisekit import registry
 from noisekit.errors import BadValue
-from noisekit.evaluation.evaluator import checked_metrics
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.base import checked_seeds
 from noisekit.models.loading import MODEL_SETTINGS
@@ -21,7 +20,7 @@ from noisekit.plan.grid import Entry, entries
 from noisekit.plan.sources import ModelSource
 from noisekit.plan.space import Search
 from noisekit.prompts import PromptSuite, load_prompts
-from noisekit.registry import printed
+from noisekit.registry import checked_metrics, printed
 from noisekit.rewards import Weights
 from noisekit.types import Budget, Convention
 

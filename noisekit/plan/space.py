@@ -19,11 +19,10 @@ from typing import Any, get_args, get_type_hints
 
 from noisekit import registry
 from noisekit.errors import BadValue
-from noisekit.evaluation.evaluator import checked_metrics
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.parameters import settings
 from noisekit.plan.checks import at, flag, mapping, number, text, whole
-from noisekit.registry import printed
+from noisekit.registry import checked_metrics, printed
 from noisekit.types import Budget
 
 

@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noisekit.errors import BadValue
-from noisekit.evaluation.metric import families
 from noisekit.files import write_whole
+from noisekit.metrics.info import families
 from noisekit.paths import given_path
 from noisekit.report.categories import categories
 from noisekit.report.claims import claims, strengths
@@ -31,7 +31,7 @@ from noisekit.report.plots.search import against, by_candidate, search
 from noisekit.report.plots.sweeps import sweep
 from noisekit.report.provenance import facts, of_methods, of_models, plan
 from noisekit.report.published import beside, sources
-from noisekit.report.source import TRUTH, ReportedRun
+from noisekit.report.source import ReportedRun
 from noisekit.report.standing import standings
 from noisekit.report.sweeps import sweeps
 from noisekit.report.tables import DAGGER, Line, Ranking, ranking
@@ -62,7 +62,7 @@ def _page(template: str, content: Mapping[str, Any]) -> str:
         undefined=StrictUndefined,
     )
     style = (files("noisekit.report") / "page.css").read_text(encoding="utf-8")
-    marks = {"dagger": DAGGER, "amplified": AMPLIFIED, "truth": TRUTH}
+    marks = {"dagger": DAGGER, "amplified": AMPLIFIED}
     environment.globals |= marks  # macros see these too
     return environment.get_template(template).render(style=Markup(style), **content)
 
@@ -84,12 +84,13 @@ def _content(run: ReportedRun) -> dict[str, Any]:
     styles = looks([line.label for line in ranked.lines])
     analysis, watched = run.noise_analysis(), paths(run)
     kinds = {
-        model: by_kind(frame[frame["model"] == model], own, run.shared)
+        model: by_kind(frame[frame["model"] == model], own, ranked.truth, run.shared)
         for model, own in ranked.models.items()
     }
     return {
         "models": ranked.models,
         "metrics": ranked.metrics,
+        "truth": ranked.truth,
         "counts": {name: frame[name].nunique() for name in ("prompt", "seed")} | {"image": len(frame)},
         "standings": standings(ranked, {name: info.family for name, info in infos.items() if info.family}),
         "diverse": any(line.diversity for line in ranked.lines),
@@ -108,12 +109,14 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         ),
         "watched": bool(watched),
         **_searches(run, ranked, styles),
-        "breakdown": breakdown(frame, ranked.lines),
+        "breakdown": breakdown(frame, ranked.lines, infos[ranked.truth] if ranked.truth else None),
         "kind_plots": _drawn(
             (model, bars(kinds[model], [line.label for line in own if not line.is_standard], styles))
             for model, own in ranked.models.items()
         ),
-        "grids": {model: (own, grid(frame, own, run.folder)) for model, own in ranked.models.items()},
+        "grids": {
+            model: (own, grid(frame, own, run.folder, ranked.truth)) for model, own in ranked.models.items()
+        },
         "noise_table": noise_table(frame, ranked.lines),
         "noise_plots": _drawn((m, noise(analysis, own, styles)) for m, own in ranked.models.items()),
         "infos": [infos[metric] for metric in ranked.metrics],
@@ -132,7 +135,7 @@ def _content(run: ReportedRun) -> dict[str, Any]:
 
 def _searches(run: ReportedRun, ranked: Ranking, styles: Mapping[str, Look]) -> dict[str, Any]:
     """The figures of searches: all of them; those that climb a metric, against the first metric that none of them climbs."""
-    traces = run.traces()
+    traces, infos = run.traces(), [run.metric_info[metric] for metric in ranked.metrics]
     climbing = {
         model: [line for line in own if run.optimised(line.method)] for model, own in ranked.models.items()
     }
@@ -149,7 +152,7 @@ def _searches(run: ReportedRun, ranked: Ranking, styles: Mapping[str, Look]) -> 
         },
         "judge": {model: metric for model, metrics in judge.items() for metric in metrics},
         "candidate_plots": _drawn(
-            (f"{line.label} on {model}", by_candidate(traces, line, ranked.metrics, styles))
+            (f"{line.label} on {model}", by_candidate(traces, line, infos, styles))
             for model, lines in climbing.items()
             for line in lines
         ),

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from noisekit.evaluation.statistics import differences, interval, mean_of_prompts
 from noisekit.report.plots.differences import Bar
-from noisekit.report.source import STANDARD, TRUTH
+from noisekit.report.source import STANDARD
 from noisekit.report.tables import Line, number
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from noisekit.metrics import MetricInfo
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,17 @@ class Breakdown:
     rows: Sequence[tuple[str, str, Sequence[Cell]]]
 
 
-def breakdown(frame: pd.DataFrame, lines: Sequence[Line]) -> Breakdown | None:
-    """Truth by kind of prompt, by whether its words were trained together, and by skill; None without any truth."""
-    if TRUTH not in frame or frame[TRUTH].isna().all():
+def breakdown(frame: pd.DataFrame, lines: Sequence[Line], truth: MetricInfo | None) -> Breakdown | None:
+    """Truth by kind of prompt, by whether its words were trained together, and by its parts; None without any truth."""
+    if truth is None:
         return None
-    frame = frame[frame[TRUTH].notna()]
+    frame = frame[frame[truth.name].notna()]
     kinds = list(frame["kind"].dropna().unique())
-    skills = [
-        column for column in frame if str(column).startswith(f"{TRUTH}_") and frame[column].notna().any()
-    ]
+    skills = {
+        part: column
+        for part, column in zip(truth.parts, truth.columns[1:], strict=True)
+        if column in frame and frame[column].notna().any()
+    }
     groups = {"all": ["all"]}
     columns: dict[str, pd.DataFrame] = {"all": frame}
     if len(kinds) > 1:
@@ -59,11 +63,11 @@ def breakdown(frame: pd.DataFrame, lines: Sequence[Line]) -> Breakdown | None:
         unseen = frame["unseen"].astype("boolean")
         columns |= {"seen": frame[unseen.eq(False).fillna(False)], "unseen": frame[unseen.fillna(False)]}
     if skills:
-        groups["skill"] = [str(skill).removeprefix(f"{TRUTH}_") for skill in skills]
+        groups["skill"] = list(skills)
     rows = []
     for line in lines:
-        cells = [_cell(part, line, TRUTH) for part in columns.values()]
-        cells += [_cell(frame, line, str(skill)) for skill in skills]
+        cells = [_cell(part, line, truth.name) for part in columns.values()]
+        cells += [_cell(frame, line, column) for column in skills.values()]
         rows.append((line.model, line.label, cells))
     return Breakdown(groups, rows)
 
@@ -74,18 +78,20 @@ def _cell(frame: pd.DataFrame, line: Line, column: str) -> Cell:
     return Cell(float(scores.mean()), len(scores))
 
 
-def by_kind(frame: pd.DataFrame, lines: Sequence[Line], shared: bool) -> dict[str, list[Bar]]:
+def by_kind(
+    frame: pd.DataFrame, lines: Sequence[Line], truth: str | None, shared: bool
+) -> dict[str, list[Bar]]:
     """Paired differences of the truth to standard on one model: kind of prompt to a bar a method; {} for a single kind."""
-    if TRUTH not in frame or frame["kind"].nunique() < 2:
+    if truth is None or frame["kind"].nunique() < 2:
         return {}
-    scored = frame[frame[TRUTH].notna()]
+    scored = frame[frame[truth].notna()]
     others = [line for line in lines if not line.is_standard]
     kinds = {str(kind): part for kind, part in scored.groupby("kind", sort=False)}
-    return {kind: [_bar(part, line, shared) for line in others] for kind, part in kinds.items()}
+    return {kind: [_bar(part, line, truth, shared) for line in others] for kind, part in kinds.items()}
 
 
-def _bar(frame: pd.DataFrame, line: Line, shared: bool) -> Bar:
+def _bar(frame: pd.DataFrame, line: Line, truth: str, shared: bool) -> Bar:
     own = frame[frame["model"] == line.model]
     standard, method = own[own["method"] == STANDARD], own[own["method"] == line.method]
-    d = differences(method, standard, TRUTH)
+    d = differences(method, standard, truth)
     return Bar(mean_of_prompts(d), *interval(d, shared=shared))

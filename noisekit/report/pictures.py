@@ -19,7 +19,7 @@ from PIL import Image
 from noisekit.errors import BadValue
 from noisekit.paths import path_within
 from noisekit.pictures import read_picture
-from noisekit.report.source import STANDARD, TRUTH
+from noisekit.report.source import STANDARD
 from noisekit.report.tables import Line
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class GridRow:
     pictures: Sequence[Picture]
 
 
-def grid(frame: pd.DataFrame, lines: Sequence[Line], folder: Path) -> list[GridRow]:
+def grid(frame: pd.DataFrame, lines: Sequence[Line], folder: Path, truth: str | None) -> list[GridRow]:
     """Rows for one model: the first prompts of each kind in turn, so that nobody chose them, at their first seed."""
     own = frame[frame["model"] == lines[0].model]
     own = own[own["seed"] == own["seed"].min()]
@@ -65,7 +65,7 @@ def grid(frame: pd.DataFrame, lines: Sequence[Line], folder: Path) -> list[GridR
         prompt = row["prompt"]
         standard = images.get((STANDARD, prompt))
         pictures = [
-            _picture(images.get((line.method, prompt)), standard, folder, line.label) for line in lines
+            _picture(images.get((line.method, prompt)), standard, folder, line.label, truth) for line in lines
         ]
         kind = row["kind"] if isinstance(row["kind"], str) else ""
         rows.append(GridRow(prompt, kind, int(row["seed"]), pictures))
@@ -85,13 +85,17 @@ def _first_of_each_kind(prompts: Sequence[Mapping[Any, Any]]) -> list[Mapping[An
 
 
 def _picture(
-    row: Mapping[Any, Any] | None, standard: Mapping[Any, Any] | None, folder: Path, label: str
+    row: Mapping[Any, Any] | None,
+    standard: Mapping[Any, Any] | None,
+    folder: Path,
+    label: str,
+    truth: str | None,
 ) -> Picture:
     image = _read(row, folder)
     if row is None or image is None:
         return Picture("", "", False, None, f"{label}: no image")
-    score = row.get(TRUTH, math.nan)
-    fulfilled = None if score is None or math.isnan(score) else bool(score)
+    score = math.nan if truth is None else row[truth]
+    fulfilled = None if math.isnan(score) else bool(score)
     beside = None if row is standard else _read(standard, folder)
     change = embedded(difference(image, beside)) if beside and beside.size == image.size else ""
     return Picture(

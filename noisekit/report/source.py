@@ -17,11 +17,10 @@ from noisekit.errors import BadValue
 if TYPE_CHECKING:
     import pandas as pd
 
-    from noisekit.evaluation.metric import MetricInfo
     from noisekit.evaluation.noise_analysis import NoiseAnalysis
+    from noisekit.metrics.info import MetricInfo
 
 STANDARD = "standard"
-TRUTH = "truth"
 
 
 class ReportedRun(Protocol):

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from noisekit.evaluation.ranks import Ranks
-from noisekit.report.source import TRUTH
 from noisekit.report.tables import DASH, Comparison, Line, Ranking, number
 
 
@@ -81,11 +80,11 @@ def standings(ranked: Ranking, families: Mapping[str, str]) -> dict[str, Standin
 
 def _standing(ranked: Ranking, model: str, families: Mapping[str, str]) -> Standing:
     lines, ranks = ranked.models[model], ranked.ranks.get(model)
-    held_out = [metric for metric in ranked.held_out(model) if metric != TRUTH]
+    held_out = [metric for metric in ranked.held_out(model) if metric != ranked.truth]
     climbed = {
         metric: [line.label for line in lines if line.comparisons[metric].optimised]
         for metric in ranked.metrics
-        if metric not in held_out and metric != TRUTH
+        if metric not in held_out and metric != ranked.truth
     }
     related = {
         metric: [other for other in climbed if families.get(other) == families[metric]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from noisekit.evaluation.ranks import Ranks, ranks
-from noisekit.report.source import STANDARD, TRUTH, ReportedRun, labels
+from noisekit.report.source import STANDARD, ReportedRun, labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,11 +99,13 @@ class Ranking:
     one, else by the mean rank over the metrics that no method on that model optimised.
 
     metrics: those that scored anything; first the ones that no method in the run optimised, the ground truth before all.
-    ranks: by model, over all metrics but the truth; a model with nothing to rank is missing.
+    truth: the metric that is the ground truth, if one of them is. ranks: by model, over all metrics but the truth; a model
+    with nothing to rank is missing.
     """
 
     models: Mapping[str, Sequence[Line]]
     metrics: Sequence[str]
+    truth: str | None
     ranks: Mapping[str, Ranks]
 
     @property
@@ -126,7 +128,8 @@ def ranking(run: ReportedRun) -> Ranking:
     names = labels(list(summary["method"]))
     climbed = frozenset[str]().union(*(run.optimised(method) for method in names))
     metrics = [metric for metric in run.metrics if summary[metric].notna().any()]
-    metrics.sort(key=lambda metric: (metric in climbed, metric != TRUTH))
+    truth = next((metric for metric in metrics if run.metric_info[metric].ground_truth), None)
+    metrics.sort(key=lambda metric: (metric in climbed, metric != truth))
     places = decimals(frame, summary, metrics)
     spreads = _diversities(run.diversity_summary())
     models: dict[str, list[Line]] = {}
@@ -145,20 +148,22 @@ def ranking(run: ReportedRun) -> Ranking:
             diversity=spreads.get((row["model"], method)),
         )
         models.setdefault(line.model, []).append(line)
-    rewards = [metric for metric in metrics if metric != TRUTH]
+    rewards = [metric for metric in metrics if metric != truth]
     found = {model: ranks(frame[frame["model"] == model], rewards, run.shared) for model in models}
     ranked = {model: one for model, one in found.items() if one is not None}
     for model, lines in models.items():
-        standing = _order(lines, metrics, ranked.get(model))
+        standing = _order(lines, metrics, truth, ranked.get(model))
         lines.sort(key=lambda line: (not line.is_standard, standing.get(line.method, math.inf)))
-    return Ranking(models, metrics, ranked)
+    return Ranking(models, metrics, truth, ranked)
 
 
-def _order(lines: Sequence[Line], metrics: Sequence[str], ranked: Ranks | None) -> dict[str, float]:
+def _order(
+    lines: Sequence[Line], metrics: Sequence[str], truth: str | None, ranked: Ranks | None
+) -> dict[str, float]:
     """What the lines of a model are sorted by, the lowest first; a method without it comes last."""
     outside = held_out(lines, metrics)
     judges = [metric for metric in outside if ranked and metric in ranked.metrics]
-    if ranked and judges and TRUTH not in outside:
+    if ranked and judges and truth not in outside:
         return {str(method): rank for method, rank in ranked.of(judges)["rank"].items()}
     gains = {line.method: line.comparisons[m].difference for m in metrics[:1] for line in lines}
     return {method: -gain for method, gain in gains.items() if not math.isnan(gain)}

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from noisekit.evaluation.metric import legend
+from noisekit.metrics.info import legend
 from noisekit.report.claims import claims
 from noisekit.report.screen import Screen
 from noisekit.report.source import ReportedRun

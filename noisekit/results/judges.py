@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from noisekit.errors import BadValue, unknown
-from noisekit.evaluation.metric import families
 from noisekit.evaluation.statistics import STANDARD
+from noisekit.metrics.info import families
 from noisekit.results.run import Run
 
 ARM = ["model", "method"]

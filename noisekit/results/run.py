@@ -20,11 +20,11 @@ from noisekit.evaluation import diversity
 from noisekit.evaluation.bradley_terry import bradley_terry
 from noisekit.evaluation.categories import by_category
 from noisekit.evaluation.comparisons import comparisons
-from noisekit.evaluation.metric import MetricInfo, preference
 from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import STANDARD, correlations, summary
 from noisekit.evaluation.wins import duels
 from noisekit.hashing import digest
+from noisekit.metrics.info import MetricInfo, preference
 from noisekit.paths import given_path
 from noisekit.results.export import write_table
 from noisekit.rewards.cards import kin

@@ -10,6 +10,7 @@ from pathlib import Path
 from noisekit.errors import BadValue
 from noisekit.paths import given_path
 from noisekit.pictures import check_file, endings, is_foreign
+from noisekit.prompts import Prompt
 from noisekit.prompts.files import COLUMNS, Record, checked_text, read_records
 from noisekit.registry import shortened
 from noisekit.scoring.scored import Pair
@@ -60,7 +61,7 @@ def name_in(folder: Path, path: Path) -> str:
 
 
 def _by_name(folder: Path, records: Mapping[int, Record], column: str, where: str) -> list[Pair]:
-    pairs: dict[Pair, int] = {}
+    pairs: dict[tuple[Path, str], tuple[int, Pair]] = {}
     places: dict[Path, int] = {}
     for number, record in records.items():
         here = f"entry {number} of {where}"
@@ -71,23 +72,22 @@ def _by_name(folder: Path, records: Mapping[int, Record], column: str, where: st
                 f"{here} has {given}; write the name of one under {column!r}, or take the entry out"
             )
         path = folder / given_path(name.strip())
-        text = _prompt(record, here)
-        if (path, text) in pairs:
-            raise BadValue(
-                f"{here} is the same as entry {pairs[path, text]}: image {name!r} with its prompt; keep one"
-            )
+        prompt = _prompt(record, here)
+        entry, _ = pairs.setdefault((path, prompt.text), (number, (path, prompt)))
+        if entry != number:
+            raise BadValue(f"{here} is the same as entry {entry}: image {name!r} with its prompt; keep one")
         if path in places:
             warnings.warn(
                 f"{here} scores image {name!r} again, as entry {places[path]}, by another prompt",
                 stacklevel=3,
             )
         _check_name(path, f"{where} names")
-        pairs[path, text] = places[path] = number
-    return list(pairs)
+        places[path] = number
+    return [pair for _, pair in pairs.values()]
 
 
 def _in_order(folder: Path, records: Mapping[int, Record], where: str) -> list[Pair]:
-    texts = [_prompt(record, f"entry {number} of {where}") for number, record in records.items()]
+    given = [_prompt(record, f"entry {number} of {where}") for number, record in records.items()]
     images, others = _pictures(folder)
     left_out = f"left out: {', '.join(others[:5])}{' …' if len(others) > 5 else ''}"
     if not images:
@@ -96,15 +96,15 @@ def _in_order(folder: Path, records: Mapping[int, Record], where: str) -> list[P
             f"folder {str(folder)!r} holds no image (.png, .jpg, .webp and whatever else Pillow reads){reason}; images in "
             'folders below it need a table with columns "image" and "prompt"'
         )
-    if len(images) != len(texts):
+    if len(images) != len(given):
         ends = f" ({images[0].name} to {images[-1].name})" if len(images) > 1 else f" ({images[0].name})"
         raise BadValue(
-            f"folder {str(folder)!r} holds {len(images)} images{ends} and {where} {len(texts)} prompts"
+            f"folder {str(folder)!r} holds {len(images)} images{ends} and {where} {len(given)} prompts"
             f'{f"; {left_out}" if others else ""}; give one prompt an image, or a table with columns "image" and "prompt"'
         )
     if others:
         warnings.warn(f"of folder {str(folder)!r} is {left_out}", stacklevel=3)
-    return list(zip(images, texts, strict=True))
+    return list(zip(images, given, strict=True))
 
 
 def _pictures(folder: Path) -> tuple[list[Path], list[str]]:
@@ -143,8 +143,8 @@ def _check_name(path: Path, where: str) -> None:
         raise BadValue(f"{where} {path.name!a}, whose name is no UTF-8 text; rename it") from None
 
 
-def _prompt(record: Record, where: str) -> str:
+def _prompt(record: Record, where: str) -> Prompt:
     text = record["prompt"]
     if text is None or not (text := checked_text(text, where)):
         raise BadValue(f"{where} has no prompt; write one, or take the entry and its image out")
-    return text
+    return Prompt(text, metadata={key: value for key, value in record.items() if key != "prompt"})

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from noisekit.errors import BadValue, Unwritable
 from noisekit.files import write_whole
+from noisekit.hashing import plain
 from noisekit.registry import shortened
 from noisekit.results.export import check_ending, save
 from noisekit.scoring.scored import CUT, Scored
 from noisekit.shown import shown
-from noisekit.store.store import plain
 
 if TYPE_CHECKING:
     import pandas as pd

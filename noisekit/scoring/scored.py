@@ -14,18 +14,18 @@ import pandas as pd
 from msgspec import Struct, structs
 from tqdm.auto import tqdm
 
-from noisekit.evaluation import Evaluator
-from noisekit.hashing import digest
+from noisekit.hashing import digest, plain
+from noisekit.metrics import Evaluator
+from noisekit.prompts import Prompt
 from noisekit.rewards import release
 from noisekit.store.lines import LineFile, Row, read_lines
 from noisekit.store.png import read_image
-from noisekit.store.store import plain
 
 #: The column that names the metrics that could not read all of a prompt.
 CUT = "cut"
 
 #: An image and its prompt.
-Pair = tuple[Path, str]
+Pair = tuple[Path, Prompt]
 
 
 class Scored(NamedTuple):
@@ -111,7 +111,7 @@ def _scores(
                 "values": {column: cells[k] for column, cells in values.items()},
                 "cut": cut,
             }
-            for k, (i, cut) in enumerate(zip(own, metric.cut(prompts), strict=True))
+            for k, (i, cut) in enumerate(zip(own, metric.cut([one.text for one in prompts]), strict=True))
         ]
     return rows
 
@@ -127,7 +127,7 @@ def _frame(
 ) -> pd.DataFrame:
     table: list[Row] = []
     for i, (name, (_, prompt)) in enumerate(zip(names, pairs, strict=True)):
-        row: Row = {"image": name, "prompt": prompt}
+        row: Row = {"image": name, "prompt": prompt.text}
         for rows in results.values():
             row |= {key: math.nan if value is None else value for key, value in rows[i]["values"].items()}
         row[CUT] = ", ".join(f"{name} {rows[i]['cut']}" for name, rows in results.items() if rows[i]["cut"])
@@ -141,6 +141,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
     image: str
     prompt: str
+    record: str
     bytes: int
     modified: int
     place: int
@@ -155,7 +156,15 @@ class Memory:
 
     def __init__(self, file: Path | None, pairs: Sequence[Pair]) -> None:
         self.file = file
-        self._places = [{"image": str(path), "prompt": text, **_stamp(path)} for path, text in pairs]
+        self._places = [
+            {
+                "image": str(path),
+                "prompt": prompt.text,
+                "record": digest(plain(prompt.metadata)),
+                **_stamp(path),
+            }
+            for path, prompt in pairs
+        ]
         self._lines: LineFile | None = None
 
     def __enter__(self) -> Self:
@@ -195,4 +204,4 @@ def _stamp(path: Path) -> dict[str, int]:
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[field] for field in ("image", "prompt", "bytes", "modified"))
+    return tuple(row[field] for field in ("image", "prompt", "record", "bytes", "modified"))

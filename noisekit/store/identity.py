@@ -2,14 +2,13 @@
 
     setting    = hash(model and its weights, method with resolved values, version and dependencies, budget, noise)
     generation = hash(setting, prompt, seed)
-    score      = hash(generation, metric and its weights)
+    score      = hash(generation, metric and its weights)                   see `metrics.evaluator.Evaluator.score_id`
 
 Hashes are `digest`s of resolved values. The batch is in none of them: an image does not depend on its batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +41,3 @@ def generation_id(setting: str, prompt: str, seed: int) -> str:
     """The hash of one image: its setting, its prompt, a control image's pixels included, and its seed."""
     control = {"control": prompt.control} if isinstance(prompt, ControlledPrompt) else {}
     return digest({"setting": setting, "prompt": prompt, "seed": seed, **control})
-
-
-def score_id(generation: str, metric: Mapping[str, Any]) -> str:
-    """`metric` is the metric's identity."""
-    return digest({"generation": generation, "metric": metric})

@@ -103,7 +103,7 @@ class ScoreLine(Line, frozen=True, kw_only=True, gc=False):
 
 
 class MetricLine(Line, frozen=True, kw_only=True, gc=False):
-    """A metric and its weights, as `evaluation.metric.MetricInfo` defines the fields."""
+    """A metric and its weights, as `metrics.info.MetricInfo` defines the fields."""
 
     metric_id: str
     name: str
@@ -115,6 +115,8 @@ class MetricLine(Line, frozen=True, kw_only=True, gc=False):
     direction: str
     tie: float
     pairwise: bool
+    parts: tuple[str, ...] = ()
+    ground_truth: bool = False
 
 
 class DiversityLine(Line, frozen=True, kw_only=True, gc=False):

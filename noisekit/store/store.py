@@ -19,7 +19,6 @@ of the files is the run. A last line that was cut off when a writer died is pass
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import time
@@ -34,6 +33,7 @@ from safetensors import SafetensorError
 
 from noisekit.errors import BadValue, Unwritable
 from noisekit.files import write_json, write_whole
+from noisekit.hashing import plain
 from noisekit.paths import given_path, path_within
 from noisekit.store import columns
 from noisekit.store.columns import Form, Scores
@@ -200,12 +200,3 @@ class Store:
                 f"store {str(self.folder)!r} cannot be written: {error.strerror or error}; what it holds is kept, and the "
                 "same command goes on from there"
             ) from None
-
-
-def plain(value: Any) -> Any:
-    """A value without the numbers that JSON lacks: null stands for NaN and infinities."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

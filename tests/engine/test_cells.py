@@ -12,9 +12,10 @@ import noisekit as nk
 from noisekit.engine.cells import batches
 from noisekit.engine.watch import is_checkpoint
 from noisekit.hashing import digest
+from noisekit.metrics import Evaluator
 from noisekit.models.analytic import AnalyticModel
 from noisekit.prompts import Prompt
-from noisekit.store.identity import generation_id, score_id, setting_id
+from noisekit.store.identity import generation_id, setting_id
 
 
 @given(
@@ -68,7 +69,11 @@ def test_every_part_of_a_setting_counts() -> None:
 def test_prompt_seed_and_metric_count() -> None:
     ids = {generation_id(s, p, n) for s in ("x", "y") for p in ("a", "b") for n in (0, 1)}
     assert len(ids) == 8
-    assert len({score_id(g, {"version": v}) for g in ids for v in (1, 2)}) == 16
+    evaluator = Evaluator(["color_red", "color_blue"])
+    scores = {
+        evaluator.score_id(g, name, Prompt("a", metadata={"n": 1})) for g in ids for name in evaluator.metrics
+    }
+    assert len(scores) == 16
 
 
 def test_checkpoints_are_the_round_numbers() -> None:

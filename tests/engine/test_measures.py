@@ -17,7 +17,7 @@ from scipy.stats import kurtosis
 
 import noisekit as nk
 from noisekit.engine import compare
-from noisekit.evaluation.metric import MetricInfo
+from noisekit.metrics.info import MetricInfo
 from noisekit.results import Run, load_run
 from noisekit.rewards import load_reward
 from tests.engine.toys import COSINE, PROMPTS, SELECTION, CountingModel

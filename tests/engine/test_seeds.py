@@ -9,9 +9,9 @@ import torch
 from noisekit.cli import main
 from noisekit.engine.seeds import rank_seeds
 from noisekit.errors import BadValue
-from noisekit.evaluation import Evaluator
 from noisekit.methods import load_method
 from noisekit.methods.golden_seeds import SeedRanking
+from noisekit.metrics import Evaluator
 from noisekit.models.analytic import AnalyticModel
 from noisekit.prompts import load_prompts
 from tests.engine.toys import CountingModel

@@ -11,8 +11,8 @@ from noisekit.engine import compare
 from noisekit.engine.shelf import Shelf
 from noisekit.engine.survey import survey
 from noisekit.engine.watch import is_checkpoint
-from noisekit.evaluation import Evaluator
 from noisekit.methods import load_method
+from noisekit.metrics import Evaluator
 from noisekit.plan.plan import load_plan
 from noisekit.store.png import read_image
 from noisekit.types import COUNTED, Budget

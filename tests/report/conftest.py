@@ -15,9 +15,9 @@ from PIL import Image
 from noisekit.evaluation.bradley_terry import bradley_terry
 from noisekit.evaluation.categories import by_category
 from noisekit.evaluation.comparisons import comparisons
-from noisekit.evaluation.metric import MetricInfo
 from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import summary
+from noisekit.metrics.info import MetricInfo
 
 HOSTILE = "<b>bold</b><script>document.title='owned'</script> & \"a red circle\" <img src=x onerror=alert(1)>"
 PROMPTS = {
@@ -70,8 +70,12 @@ class SyntheticRun:
             "high": 1.0,
         }
         family = {"clip_score": "CLIP ViT-3x96/4", "aesthetic": "CLIP ViT-3x96/4", "truth": "checker"}
+        truth = {"parts": ("colour", "shape", "count", "relation"), "ground_truth": True}
+        own: dict[str, dict[str, Any]] = {"truth": truth}
         return {
-            name: MetricInfo(name=name, family=family[name], tie=self.ties.get(name, 0.0), **about)
+            name: MetricInfo(
+                name=name, family=family[name], tie=self.ties.get(name, 0.0), **about, **own.get(name, {})
+            )
             for name in self.metrics
         }
 

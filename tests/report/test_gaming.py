@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from noisekit.metrics.truth import Truth
 from noisekit.report.figure import looks
 from noisekit.report.gaming import halves
 from noisekit.report.plots.search import against, by_candidate, climbs, curve
@@ -60,7 +61,7 @@ def test_a_search_that_nobody_watched_has_no_path(line: Line) -> None:
     assert not climbs(unwatched, line, "truth")
     assert halves(unwatched, [line], "truth", shared=False) == []
     assert against(unwatched, [line], "truth", styles) == ""
-    assert by_candidate(unwatched, line, ["truth"], styles) == ""
+    assert by_candidate(unwatched, line, [Truth.info], styles) == ""
 
 
 def test_a_path_names_its_candidates(line: Line) -> None:

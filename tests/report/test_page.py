@@ -86,7 +86,7 @@ def test_a_run_of_standard_alone_without_truth_or_traces(make_run: Callable[...,
 
 def test_pictures_stand_in_the_order_of_the_table_and_are_not_chosen(run: Any) -> None:
     lines = ranking(run).models["tiny-turbo"]
-    rows = grid(run.frame(), lines, run.folder)
+    rows = grid(run.frame(), lines, run.folder, "truth")
     assert [row.kind for row in rows] == ["single", "single", "count", "pair", "relation"]
     assert {row.seed for row in rows} == {0}
     for row in rows:
@@ -105,7 +105,7 @@ def test_a_missing_image_leaves_a_gap(run: Any) -> None:
 def test_large_images_are_shrunk_and_small_ones_are_not_smoothed(make_run: Callable[..., Any]) -> None:
     for side, small in [(32, True), (600, False)]:
         run = make_run({"a red circle": "single"}, {"tiny": ["standard"]}, side=side, seeds=1)
-        (row,) = grid(run.frame(), ranking(run).models["tiny"], run.folder)
+        (row,) = grid(run.frame(), ranking(run).models["tiny"], run.folder, "truth")
         (picture,) = row.pictures
         assert picture.small is small
         assert len(picture.source) < 300_000
@@ -119,7 +119,7 @@ def test_what_changed_is_dark_on_white_and_amplified_by_what_the_page_says(run: 
     expected = [255, 255 - AMPLIFIED * 10, 255 - AMPLIFIED * 20, 0]
     assert list(difference(image, standard).get_flattened_data()) == expected
     assert re.search(rf"drawn\s+{AMPLIFIED} times as strong", render(run))
-    rows = grid(run.frame(), ranking(run).models["tiny-turbo"], run.folder)
+    rows = grid(run.frame(), ranking(run).models["tiny-turbo"], run.folder, "truth")
     assert all([bool(picture.change) for picture in row.pictures] == [False, True, True] for row in rows)
 
 

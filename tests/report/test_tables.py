@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from noisekit.metrics.truth import Truth
 from noisekit.report import show
 from noisekit.report.parts import breakdown, by_kind
 from noisekit.report.source import labels
@@ -109,7 +110,7 @@ def test_without_a_truth_lines_go_by_their_mean_rank_on_what_is_held_out(
 
 
 def test_truth_in_parts(run: Any) -> None:
-    parts = breakdown(run.frame(), ranking(run).lines)
+    parts = breakdown(run.frame(), ranking(run).lines, Truth.info)
     assert parts is not None
     assert list(parts.groups) == ["all", "kind of prompt", "combination of words", "skill"]
     assert list(parts.groups["skill"]) == ["colour", "relation"]
@@ -125,18 +126,19 @@ def test_differences_by_kind_are_those_of_its_prompts(run: Any) -> None:
     reno = frame["method"] == RENO_LONG
     frame["truth"] = np.where(reno & (frame["kind"] == "single"), 1.0, 0.0)
     lines = ranking(run).models["tiny-turbo"]
-    bars = by_kind(frame[frame["model"] == "tiny-turbo"], lines, shared=False)
+    bars = by_kind(frame[frame["model"] == "tiny-turbo"], lines, "truth", shared=False)
     others = [line.method for line in lines if not line.is_standard]
     assert list(bars) == ["single", "count", "pair", "relation"]
     assert [bar.difference for bar in bars["single"]] == [float(method == RENO_LONG) for method in others]
     assert [bar.difference for bar in bars["pair"]] == [0.0, 0.0]
-    assert by_kind(frame[frame["kind"] == "pair"], lines, shared=False) == {}
+    assert by_kind(frame[frame["kind"] == "pair"], lines, "truth", shared=False) == {}
 
 
 def test_without_a_truth_there_are_no_parts_and_another_metric_leads(make_run: Callable[..., Any]) -> None:
     run = make_run({"a photo of a cat": None, "a photo of a dog": None})
-    assert breakdown(run.frame(), ranking(run).lines) is None
+    assert breakdown(run.frame(), ranking(run).lines, None) is None
     assert ranking(run).metrics == ["aesthetic", "clip_score"]
+    assert ranking(run).truth is None
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noisekit.evaluation.metric import MetricInfo
+from noisekit.metrics.info import MetricInfo
 from noisekit.results.run import Run, load_run
 from noisekit.store.store import Store
 

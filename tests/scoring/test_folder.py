@@ -41,7 +41,7 @@ def write(path: Path, records: Sequence[dict[str, object]]) -> Path:
 
 
 def matched(folder: Path, prompts: Path) -> dict[str, str]:
-    return {name_in(folder, path): text for path, text in match(folder, prompts)}
+    return {name_in(folder, path): prompt.text for path, prompt in match(folder, prompts)}
 
 
 # --- in the order of names -------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from torch import Tensor
 import noisekit.rewards as rewards
 from noisekit.cli import main
 from noisekit.errors import BadValue
-from noisekit.evaluation import Evaluator
+from noisekit.metrics import Evaluator
+from noisekit.prompts import Prompt
 from noisekit.scoring import scored
 from noisekit.scoring.folder import match
 from noisekit.scoring.scored import score_images
@@ -90,7 +91,7 @@ def test_scores_are_the_evaluators_whatever_the_batch_and_order(
     frame, about = score_images(pairs, METRICS, load)
     assert reading.most <= 4  # a batch, and the one before it that is not yet gone
     assert reading.read == 7
-    whole = Evaluator(METRICS)([read_image(path) for path, _ in pairs], [text for _, text in pairs])
+    whole = Evaluator(METRICS)([read_image(path) for path, _ in pairs], [prompt for _, prompt in pairs])
     torch.testing.assert_close(
         torch.tensor(frame[METRICS].to_numpy()), torch.tensor(whole.to_numpy()), rtol=1e-4, atol=1e-4
     )
@@ -160,7 +161,7 @@ def test_what_is_kept_belongs_to_image_prompt_and_metric(pairs: list[scored.Pair
         return len(kept.read_text().splitlines())
 
     assert keep(pairs) == 7 and keep(pairs) == 7
-    others = [(path, "another") if i == 2 else (path, text) for i, (path, text) in enumerate(pairs)]
+    others = [(path, Prompt("another")) if i == 2 else (path, own) for i, (path, own) in enumerate(pairs)]
     assert keep(others) == 8
     write_png(pairs[0][0], torch.zeros(3, 40, 40), {})
     assert keep(pairs) == 9

@@ -280,7 +280,9 @@ def test_in_the_place_of_a_bad_picture_stands_that_there_is_none(store: Path) ->
     frame, lines = run.frame(), ranking(run).lines
 
     def missing(shown: pd.DataFrame = frame) -> int:
-        return sum(not picture.source for row in grid(shown, lines, store) for picture in row.pictures)
+        return sum(
+            not picture.source for row in grid(shown, lines, store, "truth") for picture in row.pictures
+        )
 
     assert missing() == 0
     first = frame["image"][0]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from noisekit.engine.scorer import prompt_of
 from noisekit.engine.units import Generation, Scoring, Unit
-from noisekit.evaluation import Evaluator
-from noisekit.store.identity import score_id
+from noisekit.metrics import Evaluator
 from noisekit.store.store import Row, Store
 
 
@@ -24,6 +24,7 @@ def remainder(unit: Unit, store: Store, evaluator: Evaluator) -> Iterator[Unit]:
     scored = {row["score_id"] for row in store.lines("scores") if row["id"] in rows}
     lacking: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for key, row in rows.items():
-        own = [name for name in metrics if score_id(key, evaluator.metrics[name].identity) not in scored]
+        prompt = prompt_of(row)
+        own = [name for name in metrics if evaluator.score_id(key, name, prompt) not in scored]
         lacking[tuple(own)].append(row)
     yield from (Scoring(tuple(some), names) for names, some in lacking.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,12 +12,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from noisekit.evaluation.statistics import Array
 from noisekit.report.figure import GREY, WIDE, Look, drawing, rows_of, wrapped
-from noisekit.report.source import TRUTH
 from noisekit.report.tables import DAGGER, Line
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from noisekit.metrics import MetricInfo
 
 
 @dataclass(frozen=True)
@@ -101,23 +103,24 @@ def _path(axes: Axes, climbed: Curve, judged: Curve, style: Look) -> None:
         axes.annotate(f"{candidate:g}", at, xytext=(4, 6), textcoords="offset points", fontsize=8.5)
 
 
-def by_candidate(traces: pd.DataFrame, line: Line, metrics: Sequence[str], styles: Mapping[str, Look]) -> str:
+def by_candidate(
+    traces: pd.DataFrame, line: Line, metrics: Sequence[MetricInfo], styles: Mapping[str, Look]
+) -> str:
     """What the metrics say of the best image along one search: the objective first, then each metric."""
-    shown = [metric for metric in metrics if climbs(traces, line, metric)]
+    shown = {info.name: info for info in metrics if climbs(traces, line, info.name)}
     if not shown:
         return ""
     own, style = of_line(traces, line), styles[line.label]
-    panels = {f"{line.objective} (climbed)": "best"}
-    for metric in shown:
+    panels = {f"{line.objective} (climbed)": ("best", (-math.inf, math.inf))}
+    for metric, info in shown.items():
         mark = f" {DAGGER} (optimised)" if line.comparisons[metric].optimised else " (held out)"
-        panels[metric + mark] = f"metric_{metric}"
+        panels[metric + mark] = f"metric_{metric}", (info.low, info.high)
     columns, rows = rows_of(len(panels), 4)
     with drawing(min(WIDE, 2.65 * columns), 2.5 * rows, columns, rows) as canvas:
-        for axes, (title, column) in zip(canvas.axes, panels.items(), strict=False):
+        for axes, (title, (column, reach)) in zip(canvas.axes, panels.items(), strict=False):
             _band(axes, curve(own, column), style, "" if column == "best" else style.marker)
-            if column == f"metric_{TRUTH}":  # a share, which the normal band may overshoot
-                bottom, top = axes.get_ylim()
-                axes.set_ylim(max(bottom, 0), min(top, 1))
+            bottom, top = axes.get_ylim()  # the normal band may overshoot what a metric can say
+            axes.set_ylim(max(bottom, reach[0]), min(top, reach[1]))
             axes.set_title(title)
             axes.set_xlabel("candidates")
             axes.set_xscale("log")

@@ -11,7 +11,7 @@ import torch
 
 import noisekit.rewards as rewards
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
-from noisekit.evaluation.metric import MetricInfo
+from noisekit.metrics.reward import info_of
 from noisekit.registry import REWARDS
 from noisekit.rewards import load_reward, published
 from noisekit.rewards.cards import checkpoints, variants
@@ -45,7 +45,7 @@ def test_every_reward_with_a_checkpoint_is_found_in_the_hubs_cache(hub: Hub, tmp
         low, high = reward.bounds
         assert ((low <= scores) & (scores <= high)).all() and reward.name == name
         assert reward is load_reward(name, weights="published", device="cpu")
-        info = MetricInfo.of(reward)
+        info = info_of(reward)
         assert info.name == name and info.weights == "published" and " of " not in info.family
         assert variant.version in info.version
         versions[name] = info.version
@@ -281,7 +281,7 @@ def test_half_precision_is_close_and_another_metric(name: str, dtype: str) -> No
     assert gradient.dtype == torch.float32 and gradient.abs().max() > 0
     assert half.bounds == full.bounds  # logit_scale is not rounded
     assert half.identity == full.identity | {"dtype": dtype}
-    assert MetricInfo.of(half).version == f"{full.version}, {dtype}"
+    assert info_of(half).version == f"{full.version}, {dtype}"
     assert "dtype" not in full.identity
     with pytest.raises(BadValue, match="dtype='int8'"):
         load_reward(name, dtype="int8")  # type: ignore[arg-type]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from noisekit.errors import BadValue
-from noisekit.evaluation import Evaluator
-from noisekit.evaluation.evaluator import checked_metrics
+from noisekit.metrics import Evaluator
+from noisekit.registry import checked_metrics
 from noisekit.world import draw, parse
 
 CAPTIONS = ["a red circle on a white background", "two blue squares", "a red circle above a blue square"]

@@ -16,12 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-
 if TYPE_CHECKING:
-    from noisekit.rewards import Reward
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +26,10 @@ class MetricInfo:
     """name: of the metric and of its column. version: which definition of the score. weights: which set of them.
 
     family: the backbone; metrics of one family are no independent witnesses. low, high: the range of the column, infinite
-    where nothing bounds it. tie: the largest difference that counts as none. Weights and family are "none" for a formula;
-    where a store was written before these facts were kept, texts are "" and the range is NaN.
+    where nothing bounds it. tie: the largest difference that counts as none. parts: what the score is made of, each with a
+    column of its own. ground_truth: whether it says by construction if a prompt was fulfilled, so that reports put it before
+    all others. Weights and family are "none" for a formula; where a store was written before these facts were kept, texts
+    are "" and the range is NaN.
     """
 
     name: str
@@ -42,37 +41,26 @@ class MetricInfo:
     direction: str = "higher"
     tie: float
     pairwise: bool = False
-
-    @classmethod
-    def of(cls, reward: Reward) -> Self:
-        """The facts of a reward that serves as a metric."""
-        low, high, tie = *reward.bounds, reward.tie
-        if reward.pairwise:
-            low, high, tie = 0.0, 1.0, float(preference(tie, 0.0)) - 0.5
-        return cls(
-            name=reward.name,
-            version=reward.version
-            if reward.precision == "float32"
-            else f"{reward.version}, {reward.precision}",
-            weights=reward.weights,
-            family=reward.family,
-            low=low,
-            high=high,
-            tie=tie,
-            pairwise=reward.pairwise,
-        )
+    parts: tuple[str, ...] = ()
+    ground_truth: bool = False
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
         """From the fields as a store keeps them, null standing for an infinite bound."""
         values = {field.name: row[field.name] for field in fields(cls)}
         unbounded = {"low": -math.inf, "high": math.inf}
-        return cls(**values | {key: value for key, value in unbounded.items() if values[key] is None})
+        values |= {key: value for key, value in unbounded.items() if values[key] is None}
+        return cls(**values | {"parts": tuple(values["parts"])})
 
     @property
     def raw(self) -> str:
         """The column of the score itself: the metric's own, but for pairwise ones."""
         return f"{self.name}_score" if self.pairwise else self.name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the metric gives for an image: its score, then each part."""
+        return self.raw, *(f"{self.name}_{part}" for part in self.parts)
 
     def __str__(self) -> str:
         """One line: "clip_score: 100 cos, tiny weights, CLIP ViT-3x96/4; −100 to 100, higher is better, …"."""
@@ -95,6 +83,9 @@ class MetricInfo:
 
 def preference(raw: ArrayLike, standard: ArrayLike) -> NDArray[np.float64]:
     """How likely an image of score `raw` is preferred to the standard image, 0 … 1; NaN where either is."""
+    import numpy as np  # only where there is a pairwise metric
+    from scipy.special import expit
+
     return np.asarray(expit(np.subtract(raw, standard, dtype=float)))
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from noisekit.evaluation import Evaluator, MetricInfo
-from noisekit.evaluation.metric import families, legend, preference
-from noisekit.store.store import plain
+from noisekit.hashing import plain
+from noisekit.metrics import Evaluator, MetricInfo
+from noisekit.metrics.info import families, legend, preference
+from noisekit.metrics.reward import info_of
 from tests.engine.toys import Glow
 
 
@@ -57,7 +58,7 @@ def test_a_preference_is_the_softmax_over_the_pair() -> None:
 
 
 def test_a_preference_is_a_tie_exactly_where_the_scores_are(glow: Glow) -> None:
-    facts = MetricInfo.of(glow)
+    facts = info_of(glow)
     assert (facts.name, facts.raw, facts.pairwise) == ("glow", "glow_score", True)
     assert (facts.low, facts.high) == (0, 1)
     for raw, tied in ((0.999, True), (1.001, False), (-0.999, True), (-1.001, False)):
@@ -87,7 +88,7 @@ def test_a_line_says_range_direction_and_tie(glow: Glow) -> None:
     unknown = MetricInfo(name="q", version="", weights="", family="", low=math.nan, high=math.nan, tie=0.5)
     assert str(unknown) == "q: recorded without its definition; higher is better, tie ≤ 0.5"
     assert str(info("q", low=-math.inf, high=math.inf)) == "q: v; unbounded, higher is better, tie ≤ 0"
-    assert str(MetricInfo.of(glow)) == (
+    assert str(info_of(glow)) == (
         "glow: mean, paired, tiny weights; preference over the standard image from glow_score; 0 to 1, higher is better, "
         "tie ≤ 0.00015"
     )
