@@ -54,6 +54,11 @@ _METHODS = {
     "ses": "noisekit.methods.ses:SES",
     "low_band": "noisekit.methods.low_band:LowBand",
     "pink": "noisekit.methods.pink:Pink",
+    "fk": "noisekit.methods.fk:FK",
+    "das": "noisekit.methods.das:DAS",
+    "dno": "noisekit.methods.dno:DNO",
+    "evosearch": "noisekit.methods.evosearch:EvoSearch",
+    "rbf": "noisekit.methods.rbf:RBF",
     "then": "noisekit.methods.then:Then",
     "transfer": "noisekit.methods.transfer:Transfer",
 }

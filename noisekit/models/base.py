@@ -222,9 +222,12 @@ class Model(ABC):
         missing = [marker.value for marker in needs if marker not in self.markers]
         if missing:
             has = ", ".join(sorted(marker.value for marker in self.markers)) or "none"
+            where = "`noisekit list models` shows which models are"
+            if missing == [Marker.STOCHASTIC]:
+                where = f"give the model fresh noise on the way, as in '{self.name}(eta=1.0)'"
             raise NotSupported(
                 f"method {method!r} needs a model that is {' and '.join(missing)}, but {self.name!r} is not (it is: "
-                f"{has}); `noisekit list models` shows which models are"
+                f"{has}); {where}"
             )
 
 

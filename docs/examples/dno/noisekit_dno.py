@@ -6,7 +6,7 @@
 
 the noise cut into m blocks of k = 4 numbers, M their mean, Σ their second moment, ‖Σ − I‖ its largest singular value: p
 bounds the log-probability that normal noise looks like ε, and is flat where ε looks normal. Tang et al. 2024, arXiv
-2405.18881: n = 100, learning rate 0.01, gradients clipped at 1. There the noises that a sampler injects move as well.
+2405.18881: n = 100, learning rate 0.01, gradients clipped at 1. There, as in noisekit's `dno`, injected noises move too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class DNO(Rewarded):
     rewards: str = parameter(REWARDS, paper="aesthetic:1")
     weights: str = parameter(WEIGHTS, default="published")
 
-    name = "dno"
+    name = "dno_initial"
     needs = (Marker.DIFFERENTIABLE,)
     cards = {
         "tiny": {"steps": 5, "lr": 0.05, "rewards": "hps:5", "weights": "tiny"},

@@ -17,7 +17,7 @@ from noisekit.testing import MethodConformance  # noqa: E402
 class TestLaws(MethodConformance):
     @pytest.fixture
     def method(self):
-        return nk.load_method("dno(steps=2, lr=0.1, orders=3, rewards='aesthetic:1', weights='tiny')")
+        return nk.load_method("dno_initial(steps=2, lr=0.1, orders=3, rewards='aesthetic:1', weights='tiny')")
 
 
 def test_normal_noise_is_at_the_bound_and_structure_is_not():
@@ -29,7 +29,7 @@ def test_normal_noise_is_at_the_bound_and_structure_is_not():
 
 def test_the_reward_rises_on_the_one_step_model():
     model = nk.load_model("tiny-turbo")
-    found = nk.load_method("dno(steps=5)")(model, ["a red circle", "two green triangles"])
+    found = nk.load_method("dno_initial(steps=5)")(model, ["a red circle", "two green triangles"])
     first = torch.tensor(found.trace.points[0].score)
     assert (found.score > first).all()
-    assert str(nk.load_method("dno").resolved(model)).startswith("dno(steps=20, lr=0.05, ")
+    assert str(nk.load_method("dno_initial").resolved(model)).startswith("dno_initial(steps=20, lr=0.05, ")
