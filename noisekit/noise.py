@@ -7,7 +7,8 @@ device nor on what was drawn before. A method and the standard image share every
 
 Convention "per_prompt" (the default) hashes the prompt in: the same seed gives different noise for different prompts, so
 that seeds are independent across prompts. Convention "shared" leaves it out: one noise per seed for all prompts, as the
-papers do; statistics then have to cluster by seed too.
+papers do; statistics then have to cluster by seed too. Convention "published" is "shared" with the papers' own numbers,
+ε(sample, "initial", 0) = `published_noise(seed)`; what they do not say how to draw is keyed as in "shared".
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class NoiseSource:
         shape: of one noise, (C, h, w).
         prompts: of the samples.
         seeds: of the samples.
-        convention: "per_prompt", or "shared" by all prompts of a seed.
+        convention: "per_prompt", "shared" by all prompts of a seed, or "published".
         device: where the noise goes; it is drawn on the CPU.
         start: the initial noise of a search within a search, see `starting_at`.
         branch: the name of that search.
@@ -130,6 +131,8 @@ class NoiseSource:
         """The k-th candidate noise (B, C, h, w) of each sample's own sequence."""
         if k == 0 and self.start is not None:
             return self.start
+        if k == 0 and self.convention == "published":
+            return torch.cat([published_noise(seed, self.shape) for seed in self.seeds]).to(self.device)
         return self._normal("initial", k)
 
     def step(self, i: int) -> Tensor:

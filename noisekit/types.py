@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-#: Whether noise is keyed by seed and prompt, or by the seed alone; see `noise`.
-Convention = Literal["per_prompt", "shared"]
+#: Whether noise is keyed by seed and prompt, by the seed alone, or drawn as the papers' scripts do; see `noise`.
+Convention = Literal["per_prompt", "shared", "published"]
 
 #: Seeds are whole numbers up to this one, which tables and generators everywhere hold.
 LARGEST_SEED = 2**63 - 1

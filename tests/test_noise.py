@@ -55,6 +55,15 @@ def test_seeds_are_independent_across_prompts_by_default_and_shared_on_request()
     assert torch.equal(shared[0], shared[1])
 
 
+def test_published_noise_is_what_scripts_draw_shared_by_all_prompts_and_keyed_beyond_the_first():
+    ours = source(["a", "b"], [3, 3], convention="published")
+    expected = torch.randn(1, *ours.shape, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(ours.initial, expected.expand_as(ours.initial))
+    shared = source(["a", "b"], [3, 3], convention="shared")
+    assert torch.equal(ours.draw(1), shared.draw(1))
+    assert torch.equal(ours.step(0), shared.step(0))
+
+
 def test_sampler_generators_start_anew_at_every_call():
     one = source(["a", "b"], [0, 0])
     first, second = one.sampler_generators(), one.sampler_generators()

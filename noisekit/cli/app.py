@@ -80,7 +80,10 @@ def compare(
     calls: options.Calls = None,
     candidates: options.Candidates = None,
     noise: Annotated[
-        str, typer.Option(help="per_prompt, or shared: one noise a seed for all prompts.")
+        str,
+        typer.Option(
+            help="per_prompt; shared: one noise a seed for all prompts; published: that of torch.manual_seed(seed)."
+        ),
     ] = "per_prompt",
     steps: options.Steps = None,
     guidance: options.Guidance = None,

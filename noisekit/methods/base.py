@@ -174,7 +174,8 @@ class NoiseMethod(ABC):
             prompts: one or several.
             seeds: of every prompt; each gives an image of its own.
             budget: the most that one image may cost (None: no limit).
-            convention: whether a seed means another noise for every prompt, or one "shared" by all.
+            convention: whether a seed means another noise for every prompt, one "shared" by all, or the papers'
+                "published" one.
             progress: whether to show a bar, one step a candidate.
             observe: called after every candidate with its number and the best so far, the clock stopped.
 

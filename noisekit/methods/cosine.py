@@ -40,6 +40,9 @@ class Cosine(RoundTripMethod):
     update: Literal["gradient", "backprop", "fixed_point"] = parameter("the rule", default="gradient")
     renormalise: bool = parameter("put ε back to its initial norm after every step", default=False)
     damping: float = parameter("ω of the fixed-point rule", default=0.5, at_least=0, at_most=1)
+    keep: Literal["best", "last"] = parameter(
+        "the most stable ε, or the last as in Algorithm 2", default="best"
+    )
 
     name = "cosine"
 
@@ -71,7 +74,8 @@ class Cosine(RoundTripMethod):
         lr = self.lr_per_element * noise[0].numel()
         for i in range(self.horizon):
             stability, recovered, gradient = self._evaluate(round_trip, noise)
-            yield Candidate(noise, stability, info={"stability": stability, "norm": norms(noise).flatten()})
+            score = stability if self.keep == "best" else None
+            yield Candidate(noise, score, info={"stability": stability, "norm": norms(noise).flatten()})
             if self.update == "fixed_point":
                 noise = (1 - self.damping) * noise + self.damping * recovered
             else:

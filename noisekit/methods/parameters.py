@@ -101,11 +101,12 @@ def check_values(method: Any) -> None:
         facts, allowed = settings(type(method))[name].metadata, _alternatives(hints[name])
         where = f"setting {name}={value!r} of method {method.name!r}"
         literals = [choice for kind in allowed if get_origin(kind) is Literal for choice in get_args(kind)]
-        if literals and not (isinstance(value, str) and value in literals):
-            raise BadValue(f"{where} is not one of {', '.join(map(repr, literals))}")
-        if not literals and not any(_is_a(value, kind) for kind in allowed):
-            names = " or ".join(_PLAIN[kind] for kind in allowed if kind in _PLAIN)
-            raise BadValue(f"{where} is not {names}")
+        names = [_PLAIN[kind] for kind in allowed if kind in _PLAIN]
+        if not (
+            (isinstance(value, str) and value in literals) or any(_is_a(value, kind) for kind in allowed)
+        ):
+            choices = [*names, ", ".join(map(repr, literals))] if literals else names
+            raise BadValue(f"{where} is not {'' if names else 'one of '}{' or '.join(choices)}")
         low, high = facts["at_least"], facts["at_most"]
         if int in allowed and isinstance(value, int) and value > MOST:
             high = min(high, MOST)

@@ -28,7 +28,9 @@ from noisekit.types import Cost
 class RoundTripMethod(NoiseMethod, ABC):
     """A method whose objective is inversion stability."""
 
-    round_trip_steps: int = parameter("denoising steps T of the round trip", paper=10, at_least=1)
+    round_trip_steps: int | Literal["sampler"] = parameter(
+        "denoising steps T of the round trip ('sampler': those of the model's sampler)", paper=10, at_least=1
+    )
     solver: Literal["ddim", "dpm", "euler"] = parameter("solver (ddim: the model's own ODE)", default="ddim")
     evaluate_at: EvaluateAt = parameter("timestep told to the network while inverting", default="target")
     read_at: ReadAt = parameter("level at which its answer is read while inverting", default="told")
@@ -44,12 +46,16 @@ class RoundTripMethod(NoiseMethod, ABC):
     def check(self, model: Model) -> None:
         super().check(model)
         if self.solver != "ddim":
-            diffusion_only(model.grid(self.round_trip_steps), f"solver={self.solver!r}", "solver='ddim'")
+            diffusion_only(model.grid(self.steps_of_trip(model)), f"solver={self.solver!r}", "solver='ddim'")
+
+    def steps_of_trip(self, model: Model) -> int:
+        """T on a model."""
+        return self.round_trip_steps if isinstance(self.round_trip_steps, int) else model.card.steps
 
     def round_trip(self, model: Model, prompts: Sequence[str]) -> Callable[[Tensor], Tensor]:
         """F for noise (n·B, C, h, w), any whole number n of copies of the batch of prompts one after another."""
         conditioning = model.encode(prompts)
-        grid = model.grid(self.round_trip_steps)
+        grid = model.grid(self.steps_of_trip(model))
         solver = SOLVERS[self.solver](evaluate_at=self.evaluate_at, read_at=self.read_at)
         there, back = self._guidances(model)
 
@@ -67,7 +73,7 @@ class RoundTripMethod(NoiseMethod, ABC):
     def round_trip_cost(self, model: Model) -> Cost:
         """One round trip of one noise."""
         there, back = self._guidances(model)
-        return (model.predict_cost(there) + model.predict_cost(back)) * self.round_trip_steps
+        return (model.predict_cost(there) + model.predict_cost(back)) * self.steps_of_trip(model)
 
     def _guidances(self, model: Model) -> tuple[float, float]:
         there = model.card.guidance if self.guidance is None else self.guidance

@@ -59,7 +59,7 @@ def plan(run: ReportedRun) -> str:
         "prompts": suites,
         "seeds": len(seeds) if seeds == list(range(len(seeds))) else seeds,
         "metrics": list(run.metrics),
-        "noise": "shared" if run.shared else "per_prompt",
+        "noise": run.manifest["noise"],
     }
     if any(budgets):
         values["budget"] = [limits(budget) for budget in budgets]

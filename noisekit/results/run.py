@@ -86,7 +86,7 @@ class Run:
     @property
     def shared(self) -> bool:
         """Whether all prompts had the same noises."""
-        return bool(self.manifest["noise"] == "shared")
+        return bool(self.manifest["noise"] != "per_prompt")
 
     @property
     def metrics(self) -> list[str]:

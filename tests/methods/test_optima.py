@@ -79,6 +79,25 @@ def test_the_backpropagated_gradient_agrees_with_finite_differences(model):
     torch.testing.assert_close((gradient * direction).flatten(1).sum(1).double(), slope, atol=2e-3, rtol=0.05)
 
 
+def test_the_last_noise_is_kept_where_it_is_asked_for_and_the_most_stable_one_else(model):
+    spec = "cosine(steps=6, round_trip_steps=4, lr_per_element=1.0, momentum=1.0, renormalise=True{})"  # which overshoots
+    best, last = (load_method(spec.format(more))(model, PROMPTS) for more in ("", ", keep='last'"))
+    stable = torch.tensor([point.info["stability"] for point in last.trace.points])
+    assert (stable[-1] < stable.max(0).values).any()
+    trip = load_method(spec.format("")).resolved(model).round_trip(model, PROMPTS)
+    for result, expected in ((best, stable.max(0).values), (last, stable[-1])):
+        torch.testing.assert_close(cosine_similarity(result.noise, trip(result.noise)), expected)
+    assert last.score is None
+
+
+def test_the_round_trip_may_take_the_steps_of_the_sampler(model):
+    (own,) = {len(model.sampler_grid(model.card.steps))}
+    same = [f"cosine(steps=2, round_trip_steps={steps})" for steps in ("'sampler'", own)]
+    first, second = (load_method(spec)(model, PROMPTS) for spec in same)
+    assert torch.equal(first.noise, second.noise)
+    assert load_method(same[0]).cost(model) == load_method(same[1]).cost(model)
+
+
 def test_the_gradient_step_is_the_papers():
     """Two steps of Algorithm 2 written out: momentum 0.5, cosine annealing, no renormalisation."""
     model = AnalyticModel(components=1)

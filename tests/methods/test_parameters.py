@@ -70,9 +70,8 @@ def test_every_setting_of_every_method_resolves_from_a_card(name):
         usual = field.metadata.get("paper", field.metadata["default"])
         if not isinstance(usual, bool | int | float):
             continue
-        other = (
-            (not usual) if isinstance(usual, bool) else usual + (1 if isinstance(usual, int) else -usual / 2)
-        )
+        half = usual / 2 if usual / 2 >= field.metadata["at_least"] else usual * 2
+        other = not usual if isinstance(usual, bool) else usual + 1 if isinstance(usual, int) else half
         model = AnalyticModel(steps=1)
         model.card = replace(model.card, methods={name: {setting: other}})
         assert getattr(method.resolved(model), setting) == other
