@@ -124,7 +124,7 @@ def _type(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(f"`{choice!r}`" for choice in get_args(hint))
     kinds = get_args(hint) or (hint,)
-    return " or ".join(_TYPES[kind] for kind in kinds)
+    return " or ".join(_type(kind) if get_origin(kind) else _TYPES[kind] for kind in kinds)
 
 
 def _literal(value: Any) -> str:
