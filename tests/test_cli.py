@@ -75,6 +75,9 @@ COMMANDS = [
     "npnet train",
     "npnet convert",
     "tiny build",
+    "vote serve",
+    "vote show",
+    "vote plan",
 ]
 COMMANDS += [f"list {what}" for what in ("models", "methods", "rewards", "prompts")]
 

@@ -292,7 +292,8 @@ def test_commands_read(page: Path) -> None:
         command: Any = typer.main.get_command(app)
         rest, name = words[1:], ""
         while hasattr(command, "commands"):
-            name, *rest = rest
+            short = "serve" in command.commands and rest[0] not in command.commands
+            name, *rest = ["serve", *rest] if short else rest
             command = command.commands[name]
         command.make_context(name, rest)
 

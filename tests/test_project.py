@@ -40,7 +40,7 @@ ROOMS = (
         "npnet",
         "methods",
     ),
-    *("prompts", "metrics", "evaluation", "report", "plan", "store", "results", "engine", "scoring"),
+    *("prompts", "metrics", "evaluation", "report", "plan", "store", "vote", "results", "engine", "scoring"),
     *("tiny", "testing", "init", "cli"),
 )
 

@@ -25,6 +25,7 @@ from noisekit.cli.score import score
 from noisekit.cli.screen import help_alone, quiet, say
 from noisekit.cli.seeds import app as seeds
 from noisekit.cli.status import status
+from noisekit.cli.vote import app as vote
 from noisekit.errors import BadValue
 from noisekit.paths import given_path
 
@@ -45,6 +46,7 @@ app.add_typer(models, name="models")
 app.add_typer(npnet, name="npnet")
 app.add_typer(seeds, name="seeds")
 app.add_typer(rewards, name="rewards")
+app.add_typer(vote, name="vote")
 app.command()(pick)
 app.command()(calibrate)
 tiny = typer.Typer(help="The bundled tiny world.", callback=help_alone, invoke_without_command=True)

@@ -33,6 +33,7 @@ from noisekit.store.failures import unresolved
 from noisekit.store.lines import Row
 from noisekit.store.store import Kind, Store
 from noisekit.types import COUNTED
+from noisekit.vote.votes import Votes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -243,6 +244,10 @@ class Run:
             if row["embedding_id"] == lines[-1]["embedding_id"]
         }
         return diversity.diversity(about[key] | row for key, row in last.items() if key in about)
+
+    def votes(self) -> Votes:
+        """What people said of pairs of images (`noisekit vote`), and what it says of methods, voters and metrics."""
+        return Votes(self._store.lines("votes"), self._frame, self._ties)
 
     def noise_analysis(self) -> NoiseAnalysis:
         """Spectrum and coherence over frequency, and singular vectors' similarity, per (model, method).

@@ -17,7 +17,17 @@ from noisekit.types import LARGEST_SEED
 
 #: Stores begun by earlier versions lack some of these folders, and read as empty there.
 Kind = Literal[
-    "rows", "noises", "scores", "metrics", "diversity", "traces", "failures", "settings", "calibrations"
+    "rows",
+    "noises",
+    "scores",
+    "metrics",
+    "diversity",
+    "traces",
+    "failures",
+    "settings",
+    "calibrations",
+    "ballots",
+    "votes",
 ]
 
 Seed = Annotated[int, Meta(ge=0, le=LARGEST_SEED)]
@@ -193,6 +203,39 @@ class CalibrationLine(Line, frozen=True, kw_only=True, gc=False):
             raise ValueError("it has no seconds of encode and denoiser")
 
 
+#: Why two images were shown: for the vote; again, to see whether it is the same; with sides swapped; one of them noise.
+Purpose = Literal["pair", "repeat", "swapped", "attention"]
+Answer = Literal["left", "right", "tie", "both_bad"]
+#: Who votes: a code, no name.
+Voter = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+
+
+class BallotLine(Line, frozen=True, kw_only=True, gc=False):
+    """Two images that were shown to a voter: paths of left and right, "noise" for none; of: the ballot that it repeats."""
+
+    ballot: str
+    voter: Voter
+    left: str
+    right: str
+    questions: tuple[str, ...]
+    purpose: Purpose = "pair"
+    of: str | None = None
+
+
+class VoteLine(Line, frozen=True, kw_only=True, gc=False):
+    """What a voter said to a question about the two images of a ballot, and after how many seconds."""
+
+    ballot: str
+    voter: Voter
+    question: str
+    answer: Answer
+    left: str
+    right: str
+    purpose: Purpose = "pair"
+    of: str | None = None
+    seconds: Annotated[float, Meta(ge=0)] | None = None
+
+
 LINES: Mapping[Kind, type[Line]] = {
     "rows": ImageLine,
     "noises": NoiseLine,
@@ -203,6 +246,8 @@ LINES: Mapping[Kind, type[Line]] = {
     "failures": FailureLine,
     "settings": SettingLine,
     "calibrations": CalibrationLine,
+    "ballots": BallotLine,
+    "votes": VoteLine,
 }
 
 

@@ -10,6 +10,8 @@
     failures/<writer>.jsonl    one line an image that could not be made or scored, and why
     settings/<writer>.jsonl    one line a setting: every resolved value that its identity covers
     calibrations/<writer>.jsonl   one line a model: seconds per evaluation of each network on some machine
+    ballots/<writer>.jsonl     one line a pair of images that was shown to a voter
+    votes/<writer>.jsonl       one line an answer of a voter
     images/<generation>.png    8-bit images, their parameters inside
     noises/<generation>.safetensors   the noises themselves, where they were asked for
 

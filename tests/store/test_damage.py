@@ -62,6 +62,15 @@ WHOLE: dict[Kind, dict[str, Any]] = {
         "hardware": {},
         "seconds": {"encode": 1.0, "denoiser": 1.0},
     },
+    "ballots": {"ballot": "b", "voter": "v", "left": "x.png", "right": "noise", "questions": ["overall"]},
+    "votes": {
+        "ballot": "b",
+        "voter": "v",
+        "question": "overall",
+        "answer": "tie",
+        "left": "x.png",
+        "right": "y.png",
+    },
 }
 
 

@@ -1,0 +1,1 @@
+"""People judge: pairs of images shown blind, votes kept in the store, and what they say."""
