@@ -27,6 +27,8 @@ SCRIPT = (
         "report STORE",
         "pick STORE --calls 100",
         "export STORE -o rows.csv",
+        "plan new",
+        "plan schema",
     ],
 )
 def test_looking_imports_no_network_library(command: str, tmp_path: Path) -> None:

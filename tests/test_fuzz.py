@@ -27,8 +27,7 @@ from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models import load_model
 from noisekit.npnet.checkpoint import load_network, read_card
 from noisekit.pictures import read_picture
-from noisekit.plan import load_plan
-from noisekit.plan.keys import READERS
+from noisekit.plan import Plan, load_plan
 from noisekit.registry import METHODS, parse
 from noisekit.report import write_report
 from noisekit.results import load_run
@@ -111,7 +110,7 @@ def changed(content: bytes) -> st.SearchStrategy[bytes]:
 
 @LENGTHS
 def test_plans(examples: int, tmp_path: Path) -> None:
-    keys = st.sampled_from([*READERS, "prompts", "limit", "settings"]) | st.text(max_size=5)
+    keys = st.sampled_from(Plan.key_names()) | st.text(max_size=5)
     plans = st.dictionaries(keys, ANY, max_size=4).map(
         lambda said: {"models": "tiny", "methods": "standard"} | said
     )

@@ -13,7 +13,7 @@ import typer
 from noisekit.cli import options
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.report import tell
-from noisekit.cli.screen import console, quiet, say
+from noisekit.cli.screen import console, duration, quiet, say
 from noisekit.errors import BadValue
 from noisekit.shown import shown
 
@@ -174,12 +174,3 @@ def show_absent(absent: Sequence[Absent]) -> None:
         size = "unknown" if one.gigabytes is None else f"{one.gigabytes:g} GB"
         table.add_row(*(Text(shown(cell), overflow="fold") for cell in (one.what, size, one.command)))
     console().print(table)
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people: "unknown", "0 s", "7.5 s", "3 min", "2.5 h"."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds else "0 s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

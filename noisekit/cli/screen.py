@@ -118,3 +118,12 @@ def quiet() -> None:
         library.utils.logging.disable_progress_bar()
     diffusers.utils.logging.set_verbosity(logging.CRITICAL)  # what it calls an error it raises, too
     huggingface_hub.utils.logging.set_verbosity_error()
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: "unknown", "0 s", "7.5 s", "3 min", "2.5 h"."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds else "0 s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -104,8 +104,8 @@ def overview(
 
 def opened(plan: Plan, store: str | Path | None) -> Store | None:
     """The store of a plan, to be read only; None where there is none yet. `BadValue` where its noise is another."""
-    folder = plan.folder(store)
-    if not (folder / MANIFEST).exists():
+    folder = None if store is None and plan.store is None else plan.folder(store)
+    if folder is None or not (folder / MANIFEST).exists():
         return None
     there = Store.read(folder)
     if there.manifest["noise"] != plan.noise:

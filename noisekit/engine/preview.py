@@ -18,7 +18,6 @@ import torch
 from noisekit.engine.estimate import Pace
 from noisekit.engine.job import Job, labels_of
 from noisekit.engine.overview import Absent, Line, Overview, opened
-from noisekit.engine.search import halves
 from noisekit.engine.states import Contents, cells_of
 from noisekit.engine.survey import Incompatible, climbed_rewards, distinct_suites
 from noisekit.engine.watch import covered
@@ -36,6 +35,7 @@ from noisekit.models.places import needs, presence
 from noisekit.npnet.checkpoint import REPOSITORY
 from noisekit.paths import given_path
 from noisekit.plan.plan import Plan
+from noisekit.plan.search import halves
 from noisekit.plan.shard import Shard
 from noisekit.plan.sources import ModelSource
 from noisekit.rewards import published

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from noisekit.errors import BadValue, NotSupported
 from noisekit.evaluation.statistics import STANDARD, summary
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.plan.plan import Plan
-from noisekit.plan.space import Choice, Range, Search
+from noisekit.plan.search import Choices, Range, Search, WholeRange, halves
 from noisekit.prompts import PromptSuite
 from noisekit.results.run import Run
 from noisekit.store.store import Store
@@ -96,12 +96,13 @@ class _Trials:
     def judged(self, method: NoiseMethod, suites: tuple[PromptSuite, ...]) -> dict[str, Any]:
         """The summary of a method on suites, against standard; missing images are made."""
         metrics = tuple(dict.fromkeys([*self.plan.metrics, self.wanted.metric]))
-        plan = replace(
-            self.plan,
-            methods=tuple(dict.fromkeys([load_method(STANDARD), method])),
-            suites=suites,
-            budgets=(Budget(calls=self.wanted.calls),),
-            metrics=metrics,
+        plan = self.plan.model_copy(
+            update={
+                "methods": tuple(dict.fromkeys([load_method(STANDARD), method])),
+                "suites": suites,
+                "budgets": (Budget(calls=self.wanted.calls),),
+                "metrics": metrics,
+            }
         )
         with Store.prepare(self.folder, plan.noise) as store:
             found = carry_out(
@@ -124,13 +125,6 @@ class _Trials:
         return dict(table.loc[name]) if name in table.index else nothing
 
 
-def halves(suites: tuple[PromptSuite, ...]) -> tuple[tuple[PromptSuite, ...], tuple[PromptSuite, ...]]:
-    """Every other prompt of each suite, and those between; suites that come out empty are left out."""
-    parts = tuple(tuple(replace(s, prompts=s.prompts[first::2]) for s in suites) for first in (0, 1))
-    first, second = (tuple(suite for suite in part if len(suite)) for part in parts)
-    return first, second
-
-
 def _study(seed: int) -> Any:
     """An optuna study in memory whose proposals depend on the seed and on the values it was told, and on nothing else."""
     try:
@@ -151,11 +145,11 @@ def _state(failed: bool) -> Any:
     return TrialState.FAIL if failed else TrialState.COMPLETE
 
 
-def _distribution(axis: Range | Choice) -> BaseDistribution:
+def _distribution(axis: Range | Choices) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if isinstance(axis, Choice):
+    if isinstance(axis, Choices):
         return CategoricalDistribution(axis.choices)
-    if axis.whole:
+    if isinstance(axis, WholeRange):
         return IntDistribution(int(axis.low), int(axis.high), axis.log, int(axis.step or 1))
     return FloatDistribution(axis.low, axis.high, axis.log, axis.step)

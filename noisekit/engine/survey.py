@@ -19,8 +19,8 @@ from noisekit.methods.rewarded import Rewarded, usual_weights
 from noisekit.metrics.loading import check_metrics
 from noisekit.models import Model
 from noisekit.models.outline import NotLoaded
-from noisekit.plan.checks import at
 from noisekit.plan.plan import Plan
+from noisekit.plan.reading import at
 from noisekit.plan.shard import Shard
 from noisekit.prompts import PromptSuite
 from noisekit.registry import shortened

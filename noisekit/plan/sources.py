@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from noisekit.models import Model, load_model
-from noisekit.models.outline import outline
+if TYPE_CHECKING:
+    from noisekit.models import Model
 
 #: Settings of models that save memory and change no image.
 LOW_MEMORY: Mapping[str, Any] = {"slicing": True, "checkpointing": True}
@@ -21,6 +21,9 @@ class ModelSource:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Model:
+        """The model, loaded."""
+        from noisekit.models import load_model
+
         return load_model(self.given, **self.settings)
 
     def saving(self) -> ModelSource:
@@ -29,4 +32,6 @@ class ModelSource:
 
     def outline(self) -> Model:
         """What its card says of it, before it is loaded."""
+        from noisekit.models.outline import outline
+
         return outline(self.given, self.settings)

@@ -31,7 +31,7 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def loading(*_: Any, **__: Any) -> None:
         raise AssertionError("something was loaded")
 
-    monkeypatch.setattr("noisekit.plan.sources.load_model", loading)
+    monkeypatch.setattr("noisekit.plan.sources.ModelSource.load", loading)
     monkeypatch.setattr("noisekit.methods.transfer.load_model", loading)
     monkeypatch.setattr("noisekit.rewards.loading._loaded", loading)
 

@@ -20,7 +20,7 @@ from noisekit.methods.parameters import parameter
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
 from noisekit.plan import load_plan
-from noisekit.plan.space import Range
+from noisekit.plan.search import Range, WholeRange
 from noisekit.store.store import Store
 from noisekit.types import Candidate, Cost
 from tests.engine.toys import CountingModel
@@ -166,8 +166,8 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path) -> None:
 
 
 def test_values_are_written_short_and_stay_in_range() -> None:
-    assert Range(0.5, 10).value(1.23456789) == 1.235
-    assert Range(0.5, 1.23456).value(1.23456) == 1.23456
-    assert Range(1.23449, 2).value(1.23449) == 1.23449
-    assert Range(1, 9, whole=True).value(4) == 4
-    assert isinstance(Range(1, 9, whole=True).value(4), int)
+    assert Range(low=0.5, high=10).value(1.23456789) == 1.235
+    assert Range(low=0.5, high=1.23456).value(1.23456) == 1.23456
+    assert Range(low=1.23449, high=2).value(1.23449) == 1.23449
+    assert WholeRange(low=1, high=9).value(4) == 4
+    assert isinstance(WholeRange(low=1, high=9).value(4), int)

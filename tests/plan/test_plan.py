@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import noisekit as nk
 from noisekit.errors import BadValue, NoisekitError
-from noisekit.plan.grid import entries
+from noisekit.plan.axes import entries
 from noisekit.plan.shard import Shard
 from noisekit.plan.sources import ModelSource
 
