@@ -227,7 +227,7 @@ class NoiseResult:
     """What a method found for the B samples of a batch.
 
     The noise plugs into the model's own diffusers pipeline as
-    `pipe(prompt, latents=model.pipe_latents(result.noise), **model.call_kwargs)`.
+    `pipe(latents=model.pipe_latents(result.noise), **model.call_inputs(prompts), **model.call_kwargs)`.
 
     Args:
         images: (B, 3, H, W) in [0, 1].

@@ -201,6 +201,10 @@ class Model(ABC):
         """Keyword arguments with which the model's own pipeline repeats `decode(sample(noise))`."""
         return {}
 
+    def call_inputs(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """What the same call is given for these prompts: their texts, and whatever goes with each of them."""
+        return {"prompt": [str(prompt) for prompt in prompts]}
+
     def pipe_latents(self, noise: Tensor) -> Tensor:
         """Noise (B, C, h, w) in the layout and type that the `latents` argument of the model's own pipeline takes."""
         return noise

@@ -40,6 +40,12 @@ def build(card: Card, dtype: torch.dtype, known: Sequence[str]) -> Any:
     index = read_index(folder)
     _check_scheduler(folder / "scheduler" / "scheduler_config.json")
     kind = _kind(card, str(index["_class_name"]), known)
+    cls = getattr(diffusers, kind, None)
+    if cls is None:
+        raise NotSupported(
+            f"model {card.name!r} is a {kind}, which the installed diffusers {diffusers.__version__} does not have; a newer "
+            "one may"
+        )
     elsewhere = _elsewhere(card, folder, index, dtype)
     absent = [
         name for name in lacking(Need(card.repo, variant=card.variant), folder) if name not in elsewhere
@@ -50,7 +56,6 @@ def build(card: Card, dtype: torch.dtype, known: Sequence[str]) -> Any:
             "safetensors are missing (pickled weights are not read)"
         )
     networks = {**_networks(card, folder, index, dtype, elsewhere), **elsewhere}
-    cls = getattr(diffusers, kind)
     try:
         pipe = cls.from_pretrained(folder, torch_dtype=dtype, **networks, **_idle(cls))
     except Exception as error:

@@ -30,6 +30,9 @@ class ControlledSDXL(SDXLModel):
         control = self.pipe.control_image_processor.preprocess(images, height=height, width=width)
         return {**super().embed(prompts), "control": control.to(self.denoiser.dtype)}
 
+    def call_inputs(self, prompts: Sequence[str]) -> dict[str, Any]:
+        return super().call_inputs(prompts) | {"image": self.control_images(prompts)}
+
     def control_images(self, prompts: Sequence[str]) -> list[Image]:
         """The control images of prompts as they are, for the `image` argument of the pipeline's own call."""
         for prompt in prompts:

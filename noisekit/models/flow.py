@@ -9,7 +9,9 @@ number of image tokens, as the pipeline's own call computes it.
 from __future__ import annotations
 
 from abc import ABC
-from typing import Any
+from typing import Any, ClassVar
+
+import torch
 
 from noisekit.errors import BadValue, NotSupported
 from noisekit.models.cards import Card
@@ -20,6 +22,9 @@ from noisekit.solvers import FlowGrid, flow_grid, shift_for
 
 class FlowModel(TransformerModel, ABC):
     """A flow-matching pipeline: invertible by its own ODE, whatever solver samples it."""
+
+    #: Whether the pipeline's call gives the scheduler the levels to shift: 1, 1 − 1/n … 1/n.
+    even_levels: ClassVar[bool] = False
 
     def __init__(self, pipe: Any, card: Card) -> None:
         without_timesteps(card)
@@ -44,15 +49,30 @@ class FlowModel(TransformerModel, ABC):
         return self.grid(steps)
 
     def timed(self, scheduler: Any, steps: int) -> Any:
+        if steps == 1 and (last := scheduler.config.get("shift_terminal")):
+            raise BadValue(
+                f"the scheduler of model {self.name!r} ends on level {last} whatever the number of steps and cannot take "
+                "steps=1; give steps=2 or more"
+            )
         scheduler.set_timesteps(steps, device=self.device, **self.timing(scheduler.config, steps))
         return scheduler
 
     def timing(self, config: Any, steps: int) -> dict[str, Any]:
         """What the pipeline tells a scheduler of this configuration beside the number of steps."""
-        if not config.get("use_dynamic_shifting"):
-            return {}
+        told: dict[str, Any] = {"mu": self.shift(config, steps)} if config.get("use_dynamic_shifting") else {}
+        if self.even_levels and not config.get("use_flow_sigmas"):
+            told |= {"sigmas": torch.linspace(1, 1 / steps, steps).tolist()}
+        return told
+
+    def shift(self, config: Any, steps: int) -> float:
+        """μ of dynamic shifting."""
+        return shift_for(config, self.image_tokens)
+
+    @property
+    def image_tokens(self) -> int:
+        """How many tokens the transformer makes of a latent."""
         _, height, width = self.noise_shape
-        return {"mu": shift_for(config, (height // self.patch) * (width // self.patch))}
+        return (height // self.patch) * (width // self.patch)
 
 
 def without_timesteps(card: Card) -> None:

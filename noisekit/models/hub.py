@@ -23,7 +23,7 @@ from noisekit.models.cache import ONE_FILE, Need, held, lacking, why_absent
 from noisekit.models.layout import SHARDS, WEIGHTS, check_headers, components, preferred, read_index
 
 #: What a component has besides weights.
-_SETTINGS = (".json", ".txt", ".model")
+_SETTINGS = (".json", ".txt", ".model", ".jinja")
 
 #: Weights in formats that noisekit does not read of itself.
 _OTHERS = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".onnx")

@@ -52,7 +52,7 @@ def components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return {
         name: (value[0], value[1])
         for name, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and value[0] is not None and name not in IDLE
+        if isinstance(value, list) and [type(part) for part in value] == [str, str] and name not in IDLE
     }
 
 

@@ -31,12 +31,20 @@ ADAPTERS: Mapping[str, str] = {
     "StableDiffusionPipeline": "noisekit.models.stable_diffusion:StableDiffusion",
     "StableDiffusionXLPipeline": "noisekit.models.sdxl:StableDiffusionXL",
     "StableDiffusionXLControlNetPipeline": "noisekit.models.controlnet:ControlledSDXL",
-    "PixArtAlphaPipeline": "noisekit.models.pixart:PixArt",
+    "PixArtAlphaPipeline": "noisekit.models.pixart:PixArtAlpha",
+    "PixArtSigmaPipeline": "noisekit.models.pixart:PixArtSigma",
     "HunyuanDiTPipeline": "noisekit.models.hunyuan:HunyuanDiT",
     "StableDiffusion3Pipeline": "noisekit.models.sd3:StableDiffusion3",
     "FluxPipeline": "noisekit.models.flux:Flux",
     "SanaPipeline": "noisekit.models.sana:Sana",
     "SanaSprintPipeline": "noisekit.models.sana:SanaSprint",
+    "ZImagePipeline": "noisekit.models.z_image:ZImage",
+    "Flux2KleinPipeline": "noisekit.models.flux2:Flux2",
+    "Flux2Pipeline": "noisekit.models.flux2:Flux2",
+    "QwenImagePipeline": "noisekit.models.qwen_image:QwenImage",
+    "Krea2Pipeline": "noisekit.models.krea2:Krea2",
+    "ChromaPipeline": "noisekit.models.chroma:Chroma",
+    "Lumina2Pipeline": "noisekit.models.lumina2:Lumina2",
 }
 
 #: All that `load_model` takes beside the source.

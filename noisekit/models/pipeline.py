@@ -27,6 +27,7 @@ from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
 from noisekit.models.networks import one_line
 from noisekit.models.samplers import check_eta, rehearse, set_timesteps, step_settings, walk
+from noisekit.models.texts import Texts, of_one_length
 from noisekit.solvers import Grid, sampler_grid, scheduler_grid
 from noisekit.threads import fitting
 from noisekit.types import Cost
@@ -55,7 +56,7 @@ class DiffusersModel(Model, ABC):
         self.size = self._checked_size(card.size)
         self.noise_shape = self.latent_shape(*self.size)
         self.markers = frozenset(Marker(name) for name in card.abilities)
-        self._encoded: dict[str, Mapping[str, Tensor]] = {}
+        self._texts = Texts(self._embedded, card.batch)
         self._schedules: dict[int, Any] = {}
         self._described: Mapping[str, Any] | None = None
 
@@ -123,21 +124,16 @@ class DiffusersModel(Model, ABC):
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Conditioning:
-        fresh = [text for text in dict.fromkeys(prompts) if text not in self._encoded]
-        for start in range(0, len(fresh), self.card.batch):
-            texts = fresh[start : start + self.card.batch]
-            with fitting(self.parameters):
-                tensors = {name: tensor.cpu() for name, tensor in self.embed(texts).items()}
-            for i, text in enumerate(texts):
-                self._encoded[text] = {name: tensor[i : i + 1] for name, tensor in tensors.items()}
-        encoded = [self._encoded[text] for text in prompts]
-        together = {
-            name: torch.cat([tensors[name] for tensors in encoded]).to(self.device) for name in encoded[0]
-        }
-        added = {
-            name: (tensor, self._nothing.get(name)) for name, tensor in together.items() if name != "text"
-        }
-        return Conditioning(together["text"], self._nothing["text"], added)
+        nothing, *encoded = of_one_length([self._nothing, *self._texts(prompts)])
+        device = self.device  # asking the pipeline for it takes milliseconds
+        together = {name: torch.cat([one[name] for one in encoded]).to(device) for name in encoded[0]}
+        without = {name: tensor.to(device) for name, tensor in nothing.items()}
+        added = {name: (tensor, without.get(name)) for name, tensor in together.items() if name != "text"}
+        return Conditioning(together["text"], without["text"], added)
+
+    def _embedded(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
+        with fitting(self.parameters):
+            return self.embed(prompts)
 
     @cached_property
     def _nothing(self) -> Mapping[str, Tensor]:
@@ -183,6 +179,10 @@ class DiffusersModel(Model, ABC):
             return counted("denoiser", network(x, t, conditioning.with_prompt, guidance).float())
         u = network(torch.cat([x, x]), t, conditioning.without_and_with, guidance).float()
         without, with_prompt = counted("denoiser", u).chunk(2)
+        return self.mixed(without, with_prompt, guidance)
+
+    def mixed(self, without: Tensor, with_prompt: Tensor, guidance: float) -> Tensor:
+        """The guided prediction (n, C, h, w) of one that was told no prompt and one that was: u(∅) + ω·(u(c) − u(∅))."""
         return without + guidance * (with_prompt - without)
 
     def schedule(self, steps: int) -> Any:
@@ -284,7 +284,7 @@ class DiffusersModel(Model, ABC):
 
     def _forget(self) -> None:
         """Give up what was encoded and set up for the pipeline as it was."""
-        self._encoded.clear()
+        self._texts.forget()
         self._schedules.clear()
         self.__dict__.pop("_nothing", None)
 
@@ -321,13 +321,12 @@ def unscaled(latents: Tensor, config: Any) -> Tensor:
 
     z = x·std / factor + mean, or x / factor + shift, by what the configuration gives.
     """
+    factor = getattr(config, "scaling_factor", 1.0)
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is not None and std is not None:
-        shape = (1, -1, 1, 1)
-        return latents * latents.new_tensor(std).view(shape) / config.scaling_factor + latents.new_tensor(
-            mean
-        ).view(shape)
-    return latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+        mean, std = (latents.new_tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+        return latents * std / factor + mean
+    return latents / factor + (getattr(config, "shift_factor", None) or 0.0)
 
 
 def _is_unknown(word: str, tokenizer: Any) -> bool:

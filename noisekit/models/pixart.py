@@ -1,11 +1,13 @@
-"""PixArt-α, its one-step student by distribution matching (DMD) included: a diffusers PixArtAlphaPipeline.
+"""PixArt-α, its one-step student by distribution matching (DMD) included, and PixArt-Σ (arXiv 2403.04692): a
+diffusers PixArtAlphaPipeline or PixArtSigmaPipeline.
 
-T5's states (B, tokens, 4096) go in with their mask; the 1024-pixel checkpoints are also told height, width and their ratio.
-Of the channels that the transformer predicts the second half is a variance, which no sampler here reads.
+T5's states (B, tokens, 4096) go in with their mask; the 1024-pixel checkpoints of α are also told height, width and
+their ratio, those of Σ are not. Of the channels that the transformer predicts the second half is a variance, which no
+sampler here reads.
 
-In one step the image is the predicted clean sample itself, not the state that the sampler would step to: DMD (arXiv
-2311.18828) takes the noise for a state at timestep 400 and x̂_0 = (ε − √(1 − ā)·u)/√ā for the latents. Prompts are not
-cleaned of markup, which the pipeline's call does only where two further packages are installed.
+In one step of α the image is the predicted clean sample itself, not the state that the sampler would step to: DMD
+(arXiv 2311.18828) takes the noise for a state at timestep 400 and x̂_0 = (ε − √(1 − ā)·u)/√ā for the latents. Prompts
+are not cleaned of markup, which the pipeline's call does only where two further packages are installed.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from noisekit.models.samplers import walk
 from noisekit.models.transformer import TransformerModel
 
 
-class PixArt(TransformerModel):
-    """A transformer over Stable Diffusion's latents, told text by T5."""
+class PixArtSigma(TransformerModel):
+    """A transformer over SDXL's latents, told text by T5."""
 
     def embed(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
         text, mask, _, _ = self.pipe.encode_prompt(
@@ -46,9 +48,20 @@ class PixArt(TransformerModel):
         return u[:, : x.shape[1]]
 
     def _sizes(self, text: Tensor) -> dict[str, Tensor | None]:
-        """Resolution (n, 2) and aspect ratio (n, 1), for the checkpoints that were trained at 1024 pixels."""
+        """Resolution (n, 2) and aspect ratio (n, 1), for the checkpoints that are told them."""
+        return {"resolution": None, "aspect_ratio": None}
+
+    @property
+    def call_kwargs(self) -> dict[str, Any]:
+        return super().call_kwargs | {"use_resolution_binning": False, "clean_caption": False}
+
+
+class PixArtAlpha(PixArtSigma):
+    """The same over Stable Diffusion's latents; at 1024 pixels told sizes, and in one step the predicted clean sample."""
+
+    def _sizes(self, text: Tensor) -> dict[str, Tensor | None]:
         if self.denoiser.config.sample_size != 128:
-            return {"resolution": None, "aspect_ratio": None}
+            return super()._sizes(text)
         (height, width), n = self.size, len(text)
         ratio = text.new_tensor([[height / width]]).repeat(n, 1)
         return {"resolution": text.new_tensor([[height, width]]).repeat(n, 1), "aspect_ratio": ratio}
@@ -70,7 +83,3 @@ class PixArt(TransformerModel):
             return self.predict(x, t, conditioning, self.card.guidance)
 
         return walk(self.schedule(1), u, noise, generators, to="clean", **self.step_settings)
-
-    @property
-    def call_kwargs(self) -> dict[str, Any]:
-        return super().call_kwargs | {"use_resolution_binning": False, "clean_caption": False}

@@ -1,8 +1,8 @@
 """What pipelines around a transformer share: a text encoder that reads as many tokens as the call asks for.
 
 How many is a choice that decides the image: the card's, else what the pipeline's own call takes (FLUX 512, SD3 256,
-SANA 300, PixArt 120). Resolution binning, which some of these pipelines do by default, stays off: an image has the size that
-was asked for.
+SANA 300, PixArt 120, Qwen-Image 512). Resolution binning, which some of these pipelines do by default, stays off: an
+image has the size that was asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import inspect
 from abc import ABC
 from typing import Any, ClassVar
 
+from noisekit.errors import BadValue
+from noisekit.models.cards import Card
 from noisekit.models.pipeline import DiffusersModel
 
 
@@ -19,6 +21,14 @@ class TransformerModel(DiffusersModel, ABC):
 
     denoiser_name: ClassVar[str] = "transformer"
     takes_tokens: ClassVar[bool] = True
+
+    def __init__(self, pipe: Any, card: Card) -> None:
+        super().__init__(pipe, card)
+        if (room := min(read for _, read in self.readers())) < 1:
+            raise BadValue(
+                f"tokens={self.tokens} of model {self.name!r} hold no word of a prompt beside the template in which its "
+                f"text encoder reads it; give more than {self.tokens - room}"
+            )
 
     @property
     def tokens(self) -> int:

@@ -11,7 +11,20 @@ from torch import Tensor
 
 from noisekit.models import load_model
 from noisekit.noise import NoiseSource
-from tests.pipelines import flux, hunyuan, pixart, sana, sd3
+from tests.pipelines import (
+    chroma,
+    flux,
+    flux2,
+    flux2_dev,
+    hunyuan,
+    krea2,
+    lumina2,
+    pixart,
+    qwen_image,
+    sana,
+    sd3,
+    z_image,
+)
 
 PROMPTS = ["a red circle", "two blue squares", "a"]
 DMD = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "clip_sample": False}
@@ -19,12 +32,16 @@ DMD = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "clip_
 
 @dataclass(frozen=True)
 class Family:
-    """How a family's toy pipeline is made and run. wide: a size that is not square; twice: whether guidance doubles."""
+    """How a family's toy pipeline is made and run.
+
+    wide: a size that is not square. twice: whether guidance doubles. fewest: steps that its scheduler can take.
+    """
 
     make: Callable[[], Any]
     settings: Mapping[str, Any] = field(default_factory=lambda: {"tokens": 16})
     wide: tuple[int, int] = (16, 32)
     twice: bool = True
+    fewest: int = 1
 
 
 FAMILIES = {
@@ -38,10 +55,19 @@ FAMILIES = {
     "pixart": Family(pixart),
     "pixart-1024": Family(lambda: pixart(sample_size=128), {"tokens": 16, "size": 16}),
     "pixart-dmd": Family(lambda: pixart(scheduler=DDPMScheduler(**DMD))),
+    "pixart-sigma": Family(lambda: pixart(sample_size=128, sigma=True), {"tokens": 16, "size": 16}),
     "hunyuan": Family(hunyuan, {}, wide=(32, 64)),
+    "z-image": Family(z_image, {"tokens": 16, "size": 16}),
+    "flux2-klein": Family(lambda: flux2(distilled=False), {"tokens": 24, "size": 16}),
+    "flux2-dev": Family(flux2_dev, {"tokens": 40, "size": 16}, twice=False),
+    "qwen-image": Family(qwen_image, fewest=2),
+    "krea2": Family(krea2, {"tokens": 16, "size": 16}),
+    "chroma": Family(chroma),
+    "lumina2": Family(lumina2, {"tokens": 48}, wide=(32, 64)),
 }
 
 FLOWS = ["flux-dev", "flux-schnell", "sd3", "sd3-shifted", "sana"]
+FLOWS += ["z-image", "flux2-klein", "flux2-dev", "qwen-image", "krea2", "chroma", "lumina2"]
 
 
 def loaded(family: Family, pipe: Any, **settings: Any) -> Any:
@@ -65,7 +91,6 @@ def own_call(model: Any, noise: Tensor, prompts: Sequence[str], seeds: Sequence[
     """What the model's own pipeline makes of noise, called as a user calls it."""
     generators = NoiseSource(model.noise_shape, prompts, seeds).sampler_generators()
     latents = model.pipe_latents(noise)
-    made: Tensor = model.pipe(
-        list(prompts), latents=latents, generator=generators, **model.call_kwargs
-    ).images
+    inputs = model.call_inputs(prompts) | model.call_kwargs
+    made: Tensor = model.pipe(latents=latents, generator=generators, **inputs).images
     return made

@@ -149,7 +149,7 @@ def test_the_gradient_to_the_noise_agrees_with_finite_differences(family):
     model = loaded(family)
     for network in model.networks.values():
         network.double()
-    model._encoded.clear()
+    model._texts.forget()
     conditioning = model.encode(family.prompts[:1])
     source = draws(model, family.prompts[:1])
     noise, direction = source.initial.double(), source.step(1).double()
@@ -182,7 +182,7 @@ def test_half_precision_stays_near_and_keeps_the_noise_in_fp32(family, dtype):
     full, half = loaded(family), loaded(family)
     for network in half.networks.values():
         network.to(dtype)
-    half._encoded.clear()
+    half._texts.forget()
     images = [load_method("standard")(m, family.prompts).images for m in (full, half)]
     assert (images[0] - images[1]).abs().mean() < 0.03
     found = load_method("cosine(steps=1, round_trip_steps=2, lr_per_element=0.05)")(half, family.prompts[:2])

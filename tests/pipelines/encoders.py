@@ -77,14 +77,14 @@ def gemma_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=known, padding_side="right", **special)
 
 
-def gemma_text(tokenizer: Any, width: int = 8) -> Any:
+def gemma_text(tokenizer: Any, width: int = 8, layers: int = 1) -> Any:
     from transformers import Gemma2Config, Gemma2Model
 
     config = Gemma2Config(
         vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=16,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=8,

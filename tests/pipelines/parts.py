@@ -34,17 +34,17 @@ def clip_text(tokenizer: Any, width: int = 32, projection: int | None = None) ->
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).eval()
 
 
-def autoencoder(channels: int = 4, **config: Any) -> Any:
-    """A KL autoencoder that halves height and width."""
+def autoencoder(channels: int = 4, widths: tuple[int, ...] = (8, 16), **config: Any) -> Any:
+    """A KL autoencoder that halves height and width between its `widths`."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        block_out_channels=(8, 16),
+        block_out_channels=widths,
         latent_channels=channels,
         norm_num_groups=8,
         sample_size=16,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
         **config,
     ).eval()
 

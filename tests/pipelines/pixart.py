@@ -1,4 +1,4 @@
-"""A PixArt-α pipeline at toy size."""
+"""PixArt pipelines at toy size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from tests.pipelines.encoders import t5_text, t5_tokenizer
 from tests.pipelines.parts import autoencoder
 
 
-def pixart(sample_size: int = 8, seed: int = 0, scheduler: Any = None) -> Any:
-    """A PixArtAlphaPipeline with latents of 4×8×8 and 16-pixel images; `sample_size` 128 is told resolutions."""
-    from diffusers import DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
+def pixart(sample_size: int = 8, seed: int = 0, scheduler: Any = None, sigma: bool = False) -> Any:
+    """A PixArtAlphaPipeline with latents of 4×8×8 and 16-pixel images, which at `sample_size` 128 is told resolutions; or a
+    PixArtSigmaPipeline, which never is.
+    """
+    from diffusers import (
+        DPMSolverMultistepScheduler,
+        PixArtAlphaPipeline,
+        PixArtSigmaPipeline,
+        PixArtTransformer2DModel,
+    )
 
     t5 = t5_tokenizer()
     torch.manual_seed(seed)
@@ -33,8 +40,9 @@ def pixart(sample_size: int = 8, seed: int = 0, scheduler: Any = None) -> Any:
         norm_type="ada_norm_single",
         norm_elementwise_affine=False,
         norm_eps=1e-6,
+        use_additional_conditions=False if sigma else None,
     )
-    return PixArtAlphaPipeline(
+    return (PixArtSigmaPipeline if sigma else PixArtAlphaPipeline)(
         tokenizer=t5,
         text_encoder=text_encoder,
         vae=autoencoder(),
