@@ -8,6 +8,7 @@ layer, and every tensor of the added layers in the file.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ def fuse(pipe: Any, place: Path, scale: float) -> None:
     """
     file = _one_file(place)
     check_headers([file])
+    _check_strengths(file)
     stored = pipe.lora_state_dict(file.parent, weight_name=file.name, use_safetensors=True)
     stored = stored[0] if isinstance(stored, tuple) else stored
     _check_converted(file, stored)
@@ -60,6 +62,21 @@ def _one_file(place: Path) -> Path:
             f"in lora={str(files[0])!r}"
         )
     return files[0]
+
+
+def _check_strengths(file: Path) -> None:
+    """Raise where a layer's α is no positive number: on some of its formats diffusers then never comes to an end."""
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118  # it is no mapping
+            if (
+                name.endswith("alpha")
+                and not 0 < (alpha := float(tensors.get_tensor(name).flatten()[0])) < math.inf
+            ):
+                raise CorruptWeights(
+                    f"LoRA {str(file)!r} has the strength {alpha:g} in {name!r}, which is no positive number; export it anew"
+                )
 
 
 def _check_converted(file: Path, stored: Mapping[str, Tensor]) -> None:

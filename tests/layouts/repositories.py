@@ -77,6 +77,11 @@ FLOW = {
 }
 
 
+DYNAMIC = {"shift": 3.0, "time_shift_type": "exponential", "use_dynamic_shifting": True}
+
+BF16: Mapping[str, Any] = {"dtype": "bfloat16"}
+
+
 def scheduler(name: str, config: Mapping[str, Any]) -> tuple[str, str, Any]:
     return "diffusers", name, {"_class_name": name, "_diffusers_version": "0.19.0.dev0", **config}
 
@@ -150,15 +155,19 @@ def xl(sampler: tuple[str, str, Any], *idle: str, variants: tuple[str | None, ..
     )
 
 
-def pixart(transformer: str) -> Repository:
+def pixart(transformer: str, sigma: bool = False) -> Repository:
+    """PixArt-α with the factor of Stable Diffusion's autoencoder, or Σ with that of SDXL's."""
+    kind, factor = "Transformer2DModel", {"scaling_factor": 0.18215}
+    if sigma:
+        kind, factor = "PixArtTransformer2DModel", {}
     return Repository(
-        "PixArtAlphaPipeline",
+        "PixArtSigmaPipeline" if sigma else "PixArtAlphaPipeline",
         {
             "scheduler": scheduler("DPMSolverMultistepScheduler", MULTISTEP | {"prediction_type": "epsilon"}),
             "text_encoder": encoder("T5EncoderModel", Network("t5", shards=2)),
-            "tokenizer": t5_words(120),
-            "transformer": diffuser("Transformer2DModel", Network(transformer)),
-            "vae": diffuser("AutoencoderKL", Network("vae_xl", config={"scaling_factor": 0.18215})),
+            "tokenizer": t5_words(300 if sigma else 120),
+            "transformer": diffuser(kind, Network(transformer)),
+            "vae": diffuser("AutoencoderKL", Network("vae_xl", config=factor)),
         },
     )
 
@@ -180,6 +189,105 @@ def flux(transformer: str, shift: Mapping[str, Any]) -> Repository:
     )
 
 
+def even(shift: float) -> tuple[str, str, Any]:
+    """The scheduler of a flow that is shifted alike at every size."""
+    return scheduler(
+        "FlowMatchEulerDiscreteScheduler",
+        {"num_train_timesteps": 1000, "shift": shift, "use_dynamic_shifting": False},
+    )
+
+
+def qwen_words(beside: bool) -> tuple[str, str, Any]:
+    return "transformers", "Qwen2Tokenizer", partial(tokenizers.qwen, beside=beside)
+
+
+def z_image(shift: float) -> Repository:
+    return Repository(
+        "ZImagePipeline",
+        {
+            "scheduler": even(shift),
+            "text_encoder": encoder("Qwen3Model", Network("qwen3", shards=3, **BF16)),
+            "tokenizer": qwen_words(beside=False),
+            "transformer": diffuser("ZImageTransformer2DModel", Network("z_image", shards=3, **BF16)),
+            "vae": diffuser("AutoencoderKL", Network("vae_16", **BF16)),
+        },
+        beside=("README.md", "assets/showcase.jpg"),
+    )
+
+
+def flux2_klein(distilled: bool) -> Repository:
+    return Repository(
+        "Flux2KleinPipeline",
+        {
+            "scheduler": scheduler("FlowMatchEulerDiscreteScheduler", FLOW | DYNAMIC),
+            "text_encoder": encoder("Qwen3ForCausalLM", Network("qwen3_deep", shards=2, **BF16)),
+            "tokenizer": qwen_words(beside=True),
+            "transformer": diffuser("Flux2Transformer2DModel", Network("flux2_klein", **BF16)),
+            "vae": diffuser("AutoencoderKLFlux2", Network("vae_flux2", **BF16)),
+        },
+        beside=("README.md", "flux-2-klein.safetensors"),
+        settings={"is_distilled": distilled},
+    )
+
+
+def qwen_image() -> Repository:
+    shifted = {"base_shift": 0.5, "max_image_seq_len": 8192, "max_shift": 0.9, "shift_terminal": 0.02}
+    return Repository(
+        "QwenImagePipeline",
+        {
+            "scheduler": scheduler("FlowMatchEulerDiscreteScheduler", FLOW | DYNAMIC | shifted),
+            "text_encoder": encoder(
+                "Qwen2_5_VLForConditionalGeneration", Network("qwen25_vl", shards=4, **BF16)
+            ),
+            "tokenizer": qwen_words(beside=True),
+            "transformer": diffuser("QwenImageTransformer2DModel", Network("qwen_image", shards=3, **BF16)),
+            "vae": diffuser("AutoencoderKLQwenImage", Network("vae_qwen", **BF16)),
+        },
+    )
+
+
+def krea2(distilled: bool) -> Repository:
+    layers = [2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32, 35]
+    return Repository(
+        "Krea2Pipeline",
+        {
+            "scheduler": scheduler(
+                "FlowMatchEulerDiscreteScheduler", FLOW | DYNAMIC | {"max_image_seq_len": 6400}
+            ),
+            "text_encoder": encoder("Qwen3VLModel", Network("qwen3_vl", shards=2, **BF16)),
+            "tokenizer": qwen_words(beside=True),
+            "transformer": diffuser("Krea2Transformer2DModel", Network("krea2", shards=3, **BF16)),
+            "vae": diffuser("AutoencoderKLQwenImage", Network("vae_qwen", **BF16)),
+        },
+        beside=("README.md", "LICENSE.pdf"),
+        settings={"is_distilled": distilled, "patch_size": 2, "text_encoder_select_layers": layers},
+    )
+
+
+def sd3(transformer: str, dtype: str, variants: tuple[str | None, ...]) -> Repository:
+    """Stable Diffusion 3, whose text encoders have half-precision files of their own beside, and 3.5, which has such."""
+    pooled = encoder("CLIPTextModelWithProjection", Network("clip_projected", variants, dtype="float16"))
+    return Repository(
+        "StableDiffusion3Pipeline",
+        {
+            "scheduler": scheduler(
+                "FlowMatchEulerDiscreteScheduler", {"num_train_timesteps": 1000, "shift": 3.0}
+            ),
+            "text_encoder": pooled,
+            "text_encoder_2": pooled,
+            "text_encoder_3": encoder(
+                "T5EncoderModel", Network("t5_wide", variants, shards=2, dtype="float16")
+            ),
+            "tokenizer": clip_words(),
+            "tokenizer_2": clip_words("!"),
+            "tokenizer_3": t5_words(512, "T5TokenizerFast"),
+            "transformer": diffuser("SD3Transformer2DModel", Network(transformer, dtype=dtype)),
+            "vae": diffuser("AutoencoderKL", Network("vae_16", dtype=dtype, config={"shift_factor": 0.0609})),
+        },
+        beside=("README.md", "mmdit.png"),
+    )
+
+
 def sana(pipeline: str, transformer: str, sampler: tuple[str, str, Any], variant: str | None) -> Repository:
     return Repository(
         pipeline,
@@ -198,6 +306,10 @@ _TRAILING = {"timestep_spacing": "trailing"}
 _SD2 = {"extractor": "CLIPImageProcessor", "safety": False, "pad": "!"}
 _UNET = {"config": {"_diffusers_version": "0.24.0.dev0"}}
 _FLOW_SIGMAS = {"flow_shift": 3.0, "prediction_type": "flow_prediction", "use_flow_sigmas": True}
+_FLOW_DPM = scheduler("DPMSolverMultistepScheduler", MULTISTEP | _FLOW_SIGMAS)
+_TRIGFLOW = scheduler(
+    "SCMScheduler", {"num_train_timesteps": 1000, "prediction_type": "trigflow", "sigma_data": 0.5}
+)
 _SD1 = {"extractor": "CLIPFeatureExtractor", "safety": True, "pad": tokenizers.CLIP_END}
 
 REPOSITORIES: Mapping[str, Repository] = {
@@ -268,42 +380,70 @@ REPOSITORIES: Mapping[str, Repository] = {
         },
         settings={"requires_safety_checker": True},
     ),
-    "stabilityai/stable-diffusion-3-medium-diffusers": Repository(
-        "StableDiffusion3Pipeline",
-        {
-            "scheduler": scheduler(
-                "FlowMatchEulerDiscreteScheduler", {"num_train_timesteps": 1000, "shift": 3.0}
-            ),
-            "text_encoder": encoder(
-                "CLIPTextModelWithProjection", Network("clip_projected", HALF_TOO, dtype="float16")
-            ),
-            "text_encoder_2": encoder(
-                "CLIPTextModelWithProjection", Network("clip_projected", HALF_TOO, dtype="float16")
-            ),
-            "text_encoder_3": encoder(
-                "T5EncoderModel", Network("t5_wide", HALF_TOO, shards=2, dtype="float16")
-            ),
-            "tokenizer": clip_words(),
-            "tokenizer_2": clip_words("!"),
-            "tokenizer_3": t5_words(512, "T5TokenizerFast"),
-            "transformer": diffuser("SD3Transformer2DModel", Network("sd3", dtype="float16")),
-            "vae": diffuser(
-                "AutoencoderKL", Network("vae_16", dtype="float16", config={"shift_factor": 0.0609})
-            ),
-        },
-        beside=("README.md", "mmdit.png"),
-    ),
+    "stabilityai/stable-diffusion-3-medium-diffusers": sd3("sd3", "float16", HALF_TOO),
+    "stabilityai/stable-diffusion-3.5-medium": sd3("sd35_medium", "bfloat16", (None,)),
+    "stabilityai/stable-diffusion-3.5-large": sd3("sd35_large", "bfloat16", (None,)),
+    "stabilityai/stable-diffusion-3.5-large-turbo": sd3("sd35_large", "bfloat16", (None,)),
     "black-forest-labs/FLUX.1-schnell": flux("flux_schnell", {"shift": 1.0, "use_dynamic_shifting": False}),
     "black-forest-labs/FLUX.1-dev": flux("flux_dev", {"shift": 3.0, "use_dynamic_shifting": True}),
-    "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers": sana(
-        "SanaPipeline", "sana", scheduler("DPMSolverMultistepScheduler", MULTISTEP | _FLOW_SIGMAS), "bf16"
+    "black-forest-labs/FLUX.1-Krea-dev": flux("flux_dev", {"shift": 3.0, "use_dynamic_shifting": True}),
+    "black-forest-labs/FLUX.2-klein-4B": flux2_klein(distilled=True),
+    "black-forest-labs/FLUX.2-klein-9B": flux2_klein(distilled=True),
+    "black-forest-labs/FLUX.2-klein-base-4B": flux2_klein(distilled=False),
+    "black-forest-labs/FLUX.2-dev": Repository(
+        "Flux2Pipeline",
+        {
+            "scheduler": scheduler("FlowMatchEulerDiscreteScheduler", FLOW | DYNAMIC),
+            "text_encoder": encoder(
+                "Mistral3ForConditionalGeneration", Network("mistral3", shards=10, **BF16)
+            ),
+            "tokenizer": ("transformers", "PixtralProcessor", tokenizers.mistral),
+            "transformer": diffuser("Flux2Transformer2DModel", Network("flux2_dev", shards=7, **BF16)),
+            "vae": diffuser("AutoencoderKLFlux2", Network("vae_flux2", **BF16)),
+        },
+        beside=("README.md", "ae.safetensors", "flux2-dev.safetensors"),
     ),
+    "Tongyi-MAI/Z-Image-Turbo": z_image(3.0),
+    "Tongyi-MAI/Z-Image": z_image(6.0),
+    "Qwen/Qwen-Image": qwen_image(),
+    "Qwen/Qwen-Image-2512": qwen_image(),
+    "lightx2v/Qwen-Image-Lightning": Repository(
+        files={"Qwen-Image-Lightning-8steps-V2.0.safetensors": Network("qwen_image_lora", **BF16)},
+        beside=("README.md", "Qwen-Image-Lightning-4steps-V1.0.safetensors"),
+    ),
+    "krea/Krea-2-Raw": krea2(distilled=False),
+    "krea/Krea-2-Turbo": krea2(distilled=True),
+    "lodestones/Chroma1-HD": Repository(
+        "ChromaPipeline",
+        {
+            "feature_extractor": NOTHING,
+            "image_encoder": NOTHING,
+            "scheduler": scheduler("FlowMatchEulerDiscreteScheduler", FLOW | DYNAMIC),
+            "text_encoder": encoder("T5EncoderModel", Network("t5", shards=2, **BF16)),
+            "tokenizer": t5_words(512),
+            "transformer": diffuser("ChromaTransformer2DModel", Network("chroma", shards=2, **BF16)),
+            "vae": diffuser("AutoencoderKL", Network("vae_16", **BF16)),
+        },
+        beside=("README.md", "Chroma1-HD.safetensors"),
+    ),
+    "Alpha-VLLM/Lumina-Image-2.0": Repository(
+        "Lumina2Pipeline",
+        {
+            "scheduler": even(6.0),
+            "text_encoder": encoder("Gemma2Model", Network("gemma", shards=2, **BF16)),
+            "tokenizer": ("transformers", "GemmaTokenizerFast", tokenizers.gemma),
+            "transformer": diffuser("Lumina2Transformer2DModel", Network("lumina2", **BF16)),
+            "vae": diffuser("AutoencoderKL", Network("vae_16_8", **BF16)),
+        },
+    ),
+    "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS": pixart("pixart_sigma", sigma=True),
+    "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers": sana("SanaPipeline", "sana", _FLOW_DPM, "bf16"),
+    "Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers": sana("SanaPipeline", "sana_15", _FLOW_DPM, None),
+    "Efficient-Large-Model/SANA1.5_4.8B_1024px_diffusers": sana("SanaPipeline", "sana_15", _FLOW_DPM, None),
     "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers": sana(
-        "SanaSprintPipeline",
-        "sana_sprint",
-        scheduler(
-            "SCMScheduler", {"num_train_timesteps": 1000, "prediction_type": "trigflow", "sigma_data": 0.5}
-        ),
-        None,
+        "SanaSprintPipeline", "sana_sprint", _TRIGFLOW, None
+    ),
+    "Efficient-Large-Model/Sana_Sprint_0.6B_1024px_diffusers": sana(
+        "SanaSprintPipeline", "sana_sprint", _TRIGFLOW, None
     ),
 }

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.pipelines.chat import CHAT, PARTS
+
 CLIP_END, EXTRA = "<|endoftext|>", [f"<extra_id_{i}>" for i in range(100)]
 
 
@@ -110,6 +112,69 @@ def gemma(folder: Path) -> None:
         "tokenizer_class": "GemmaTokenizer",
     }
     settings(folder / "tokenizer_config.json", special | own | {"model_max_length": 10**30})
+
+
+def qwen(folder: Path, beside: bool) -> None:
+    """vocab.json, merges.txt and tokenizer.json, a token a byte; the template of chats in the settings, or in a file beside."""
+    words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
+    words += ["<|image_pad|>", "<|video_pad|>", "<think>", "</think>"]
+    vocabulary = _bytewise(folder, words)
+    text(folder / "vocab.json", json.dumps(vocabulary, ensure_ascii=False))
+    text(folder / "merges.txt", "#version: 0.2\n")
+    own = {
+        "add_bos_token": False,
+        "bos_token": None,
+        "clean_up_tokenization_spaces": False,
+        "unk_token": None,
+    }
+    own |= {"eos_token": words[2], "pad_token": words[0], "errors": "replace", "split_special_tokens": False}
+    own |= {"model_max_length": 131072, "tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": {}}
+    for i, word in enumerate(words, 256):
+        own["added_tokens_decoder"][str(i)] = _added(word)
+    _with_template(folder, own, CHAT, beside)
+
+
+def mistral(folder: Path) -> None:
+    """A processor: tokenizer.json, a token a byte, beside what prepares pictures, and the template of chats in a file."""
+    words = ["<pad>", "<s>", "</s>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "[system]", "[user]", "[end]"]
+    _bytewise(folder, words)
+    own = {"bos_token": words[1], "eos_token": words[2], "pad_token": words[0], "model_max_length": 10**30}
+    own |= {"additional_special_tokens": words[3:], "processor_class": "PixtralProcessor"}
+    own |= {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "right"}
+    _with_template(folder, own, PARTS, beside=True)
+    sees = {"image_processor_type": "PixtralImageProcessor", "patch_size": 14, "size": {"longest_edge": 1540}}
+    settings(folder / "preprocessor_config.json", sees | {"processor_class": "PixtralProcessor"})
+    marks = {"image_token": words[3], "image_break_token": words[4], "image_end_token": words[5]}
+    settings(
+        folder / "processor_config.json",
+        marks | {"patch_size": 14, "processor_class": "PixtralProcessor", "spatial_merge_size": 2},
+    )
+
+
+def _bytewise(folder: Path, special: list[str]) -> dict[str, int]:
+    """tokenizer.json of a token a byte and special ones behind them; the vocabulary of the bytes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    folder.mkdir(parents=True)
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: i for i, letter in enumerate(letters)}
+    known = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    known.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    known.decoder = decoders.ByteLevel()
+    known.add_special_tokens(special)
+    known.save(str(folder / "tokenizer.json"))
+    return vocabulary
+
+
+def _added(word: str) -> dict[str, Any]:
+    off = dict.fromkeys(("lstrip", "normalized", "rstrip", "single_word"), False)
+    return {"content": word, "special": True, **off}
+
+
+def _with_template(folder: Path, own: dict[str, Any], template: str, beside: bool) -> None:
+    if beside:
+        text(folder / "chat_template.jinja", template)
+    settings(folder / "tokenizer_config.json", own if beside else own | {"chat_template": template})
 
 
 def text(path: Path, content: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,14 @@ def stored(network: Network, variant: str | None = None) -> dict[str, Tensor]:
 def _numbers(name: str, shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> Tensor:
     if name.endswith("position_ids"):
         return torch.arange(shape[1])[None]
+    if name.endswith("num_batches_tracked"):
+        return torch.tensor(7)
+    if name.endswith("alpha"):
+        return torch.tensor(4.0, dtype=dtype)
     generator = torch.Generator().manual_seed(seed * 2**20 + sum(map(ord, name)) * 1009 + len(name))
     noise = torch.randn(shape, generator=generator)
-    scale = 1 + 0.1 * noise if "norm" in name and name.endswith("weight") else 0.3 * noise
+    near_one = name.endswith("running_var") or ("norm" in name and name.endswith("weight"))
+    scale = 1 + 0.1 * noise if near_one else 0.3 * noise
     return scale.to(dtype)
 
 
@@ -112,9 +118,16 @@ def _shapes() -> Mapping[str, Mapping[str, tuple[int, ...]]]:
             shapes = found.setdefault(section[1], {})
         elif line and not line.startswith("#"):
             owner, _, leaves = line.partition(": ")
-            for leaf in leaves.split(", "):
+            for one, leaf in product(_each(owner), leaves.split(", ")):
                 name, sizes = leaf.split(" ")
-                shapes[f"{owner}.{name}".removeprefix("..")] = tuple(
+                shapes[f"{one}.{name}".removeprefix("..")] = tuple(
                     int(n) for n in sizes.split("x") if n != "-"
                 )
     return found
+
+
+def _each(owner: str) -> list[str]:
+    """The layers that {0..26} in a name stands for, or the one that it names."""
+    if not (span := re.search(r"\{0\.\.(\d+)\}", owner)):
+        return [owner]
+    return [owner.replace(span[0], str(i)) for i in range(int(span[1]) + 1)]

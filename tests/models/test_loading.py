@@ -209,6 +209,10 @@ class TestLoRA:
             lambda w: w | {"unet.conv_in.lora_magnitude_vector.dora_scale": torch.ones(8)},
             r"holds 8 values that diffusers does not read",
         ),
+        "a strength of nothing": (
+            lambda w: w | {"unet.conv_in.alpha": torch.tensor(0.0)},
+            r"has the strength 0 in 'unet.conv_in.alpha', which is no positive number",
+        ),
     }  # fmt: skip
 
     @pytest.mark.parametrize(("change", "said"), PASSED_OVER.values(), ids=PASSED_OVER)
