@@ -27,7 +27,7 @@ from noisekit.models.layout import IDLE
 from noisekit.models.memory import is_offloaded, recomputed
 from noisekit.models.networks import one_line
 from noisekit.models.samplers import check_eta, rehearse, set_timesteps, step_settings, walk
-from noisekit.models.texts import Texts, of_one_length
+from noisekit.models.texts import Texts, of_one_length, unread
 from noisekit.solvers import Grid, sampler_grid, scheduler_grid
 from noisekit.threads import fitting
 from noisekit.types import Cost
@@ -141,16 +141,7 @@ class DiffusersModel(Model, ABC):
 
     def unread(self, prompts: Sequence[str]) -> dict[str, str]:
         """The prompts that no text encoder reads whole, with the reason: unknown words, or cut words."""
-        tokenizer, longest = max(self.readers(), key=lambda reader: reader[1])
-        reasons = {}
-        for text in dict.fromkeys(prompts):
-            length = len(tokenizer(text).input_ids)
-            if length > longest:
-                reasons[text] = f"{length} tokens, cut to {longest}"
-            unknown = [word for word in text.split() if _is_unknown(word, tokenizer)]
-            if unknown:
-                reasons[text] = f"words that the text encoder does not know: {', '.join(unknown[:5])}"
-        return reasons
+        return unread(max(self.readers(), key=lambda reader: reader[1]), prompts)
 
     def readers(self) -> list[tuple[Any, int]]:
         """The pipeline's tokenizers, each with the number of tokens that its encoder reads."""
@@ -327,8 +318,3 @@ def unscaled(latents: Tensor, config: Any) -> Tensor:
         mean, std = (latents.new_tensor(values).view(1, -1, 1, 1) for values in (mean, std))
         return latents * std / factor + mean
     return latents / factor + (getattr(config, "shift_factor", None) or 0.0)
-
-
-def _is_unknown(word: str, tokenizer: Any) -> bool:
-    special = tokenizer.unk_token_id in (None, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    return not special and tokenizer.unk_token_id in tokenizer(word).input_ids

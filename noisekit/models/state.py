@@ -91,9 +91,9 @@ def _usual(owner: type) -> dict[str, Any]:
 def changes(network: torch.nn.Module) -> dict[str, Any]:
     """What tells the layers of a network from those of one freshly made of its configuration, by dotted name.
 
-    Class, attributes and hooks of each layer count, and the shapes of buffers that are in no file and of tensors that a layer
-    of this class computes for itself. None is no value: who turns a switch off again may leave that behind. Empty if nothing
-    was changed; many changes are told by a hash.
+    Class, attributes and hooks of each layer count, and the shapes of buffers that are in no file and of tensors that a
+    layer of this class computes for itself. None is no value: who turns a switch off again may leave that behind. Empty if
+    nothing was changed; many changes are told by a hash.
     """
     own, fresh = _layers(network), _fresh(network)
     found = {
@@ -107,7 +107,7 @@ def changes(network: torch.nn.Module) -> dict[str, Any]:
 
 
 def _as_made(value: Any, fresh: Mapping[str, Any] | Sequence[Any], name: Any) -> bool:
-    """Whether a value is the one at `name` in what is told of a fresh layer, or a tensor computed where that has room for one.
+    """Whether a value is that at `name` in what is told of a fresh layer, or a tensor where that has room for one.
 
     Fresh layers are made without memory, and some compute tables when they are first called.
     """

@@ -82,5 +82,24 @@ def masked(states: Sequence[Tensor]) -> Encoded:
 
 
 def room(tokenizer: Any, template: str, tokens: int) -> int:
-    """How many tokens of a prompt an encoder of `tokens` reads beside those of a template, which is given around nothing."""
+    """How many tokens of a prompt an encoder of `tokens` reads beside those of a template, given around nothing."""
     return tokens - len(tokenizer(template).input_ids)
+
+
+def unread(reader: tuple[Any, int], prompts: Sequence[str]) -> dict[str, str]:
+    """The prompts that are not read whole by a tokenizer of so many tokens, with the reason: unknown words, or cut ones."""
+    tokenizer, longest = reader
+    reasons = {}
+    for text in dict.fromkeys(prompts):
+        length = len(tokenizer(text).input_ids)
+        if length > longest:
+            reasons[text] = f"{length} tokens, cut to {longest}"
+        unknown = [word for word in text.split() if _is_unknown(word, tokenizer)]
+        if unknown:
+            reasons[text] = f"words that the text encoder does not know: {', '.join(unknown[:5])}"
+    return reasons
+
+
+def _is_unknown(word: str, tokenizer: Any) -> bool:
+    special = tokenizer.unk_token_id in (None, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return not special and tokenizer.unk_token_id in tokenizer(word).input_ids

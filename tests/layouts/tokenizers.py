@@ -115,7 +115,7 @@ def gemma(folder: Path) -> None:
 
 
 def qwen(folder: Path, beside: bool) -> None:
-    """vocab.json, merges.txt and tokenizer.json, a token a byte; the template of chats in the settings, or in a file beside."""
+    """vocab.json, merges.txt and tokenizer.json, a token a byte; the template of chats in the settings or in a file."""
     words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
     words += ["<|image_pad|>", "<|video_pad|>", "<think>", "</think>"]
     vocabulary = _bytewise(folder, words)

@@ -12,7 +12,20 @@ from noisekit.models.loading import assemble
 from noisekit.models.memory import Placement
 from noisekit.solvers import DiffusionGrid, FlowGrid
 from tests.models.families import PROMPTS, own_call
-from tests.pipelines import flux, hunyuan, pixart, sana, sd3
+from tests.pipelines import (
+    chroma,
+    flux,
+    flux2,
+    flux2_dev,
+    hunyuan,
+    krea2,
+    lumina2,
+    pixart,
+    qwen_image,
+    sana,
+    sd3,
+    z_image,
+)
 
 #: The toy that stands for a card's files.
 TOYS = {
@@ -24,16 +37,51 @@ TOYS = {
     "pixart": lambda: pixart(sample_size=128),
     "pixart-dmd": pixart,
     "hunyuan-dit": hunyuan,
+    "z-image-turbo": z_image,
+    "z-image": z_image,
+    "flux2-klein": flux2,
+    "flux2-klein-9b": flux2,
+    "flux2-klein-base": lambda: flux2(distilled=False),
+    "flux2-dev": flux2_dev,
+    "qwen-image": qwen_image,
+    "qwen-image-2512": qwen_image,
+    "qwen-image-lightning": qwen_image,
+    "sd3.5-medium": sd3,
+    "sd3.5-large": sd3,
+    "sd3.5-large-turbo": sd3,
+    "krea2": krea2,
+    "krea2-turbo": lambda: krea2(distilled=True),
+    "chroma": chroma,
+    "flux-krea-dev": flux,
+    "lumina2": lumina2,
+    "sana-1.5": sana,
+    "sana-1.5-4.8b": sana,
+    "sana-sprint-0.6b": lambda: sana(sprint=True),
+    "pixart-sigma": lambda: pixart(sigma=True),
+}
+
+#: Cards that run as others do, where there is time.
+ALIKE = {"flux2-klein-9b", "qwen-image-2512", "sd3.5-large", "flux-krea-dev", "sana-1.5", "sana-1.5-4.8b"}
+ALIKE |= {"sana-sprint-0.6b", "sd3.5-medium", "z-image", "krea2"}
+
+
+RUN = [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in TOYS]
+
+#: Cards whose few steps are those of their round trips, too.
+ROUND_TRIPS = {
+    **dict.fromkeys(("flux-schnell", "flux2-klein", "flux2-klein-9b", "sd3.5-large-turbo"), 4),
+    **dict.fromkeys(("z-image-turbo", "qwen-image-lightning", "krea2-turbo"), 8),
 }
 
 
-@pytest.fixture(scope="module", params=TOYS)
+@pytest.fixture(scope="module", params=RUN)
 def model(request):
     """All that the card says but where the files are, and their size; of many steps the first three."""
     card = cards()[request.param]
-    own = {"size": 16 if request.param == "pixart" else None, "tokens": card.tokens and 32}
+    own = {"size": 32 if card.name.startswith(("sana", "hunyuan", "lumina")) else 16}
+    own |= {"tokens": None if card.name == "hunyuan-dit" else 48}
     steps = card.steps if card.timesteps else min(card.steps, 3)
-    own |= {"repo": "", "unet": None, "variant": None, "steps": steps}
+    own |= {"repo": "", "unet": None, "lora": None, "variant": None, "steps": steps}
     return assemble(TOYS[request.param](), replace(card, **own), Placement("cpu"), move=True)
 
 
@@ -50,7 +98,7 @@ def test_markers_hold(model):
     if Marker.INVERTIBLE in model.markers:
         method = load_method("selection(candidates=2)")
         few = min(method.resolved(model).round_trip_steps, 4)
-        kind = DiffusionGrid if model.name in ("pixart", "hunyuan-dit") else FlowGrid
+        kind = DiffusionGrid if model.name in ("pixart", "pixart-sigma", "hunyuan-dit") else FlowGrid
         assert isinstance(model.grid(few), kind)
         assert torch.isfinite(replace(method, round_trip_steps=few)(model, PROMPTS[:1]).score).all()
     if Marker.ONE_STEP in model.markers:
@@ -64,7 +112,7 @@ def test_the_papers_settings_resolve(model):
     reno, cosine = (load_method(name).resolved(model) for name in ("reno", "cosine"))
     assert (reno.steps, reno.lr) == (50, 5.0)
     assert cosine.lr_per_element == pytest.approx(100 / 65536)
-    assert cosine.round_trip_steps == (4 if model.name == "flux-schnell" else 10)
+    assert cosine.round_trip_steps == ROUND_TRIPS.get(model.name, 10)
 
 
 def test_samplers_are_the_cards():
