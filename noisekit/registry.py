@@ -52,6 +52,7 @@ _METHODS = {
     "pcn": "noisekit.methods.pcn:PCN",
     "trs": "noisekit.methods.trs:TRS",
     "ses": "noisekit.methods.ses:SES",
+    "initno": "noisekit.methods.initno:InitNO",
     "low_band": "noisekit.methods.low_band:LowBand",
     "pink": "noisekit.methods.pink:Pink",
     "fk": "noisekit.methods.fk:FK",

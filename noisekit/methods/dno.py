@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.parameters import parameter
-from noisekit.methods.particles import norms
+from noisekit.methods.particles import walk_norms
 from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
 from noisekit.models.cards import Card
@@ -103,7 +103,7 @@ class DNO(Rewarded):
             info = {"reward": rewarded.detach(), "norm": noises[:, 0].flatten(1).norm(dim=1)}
             info |= {"gradient": length, "likelihood": likely}
             if chosen is not None:
-                info |= norms(noises[:, 0], chosen)
+                info |= walk_norms(noises[:, 0], chosen)
             yield Candidate(noises[:, 0], rewarded.detach(), images.detach(), info, chosen)
             scale = (self.clip / length.clamp(min=1e-12)).clamp(max=1)
             leaf.grad = gradient * scale.view(-1, 1, 1, 1, 1)

@@ -97,10 +97,10 @@ def best_walk(noise: Tensor, injected: Tensor, rewards: Tensor, images: Tensor) 
     first = rewards.nan_to_num(-torch.inf, torch.inf, -torch.inf).argmax(1, keepdim=True)
     best, own, image = (gathered(x, first) for x in (noise, injected, images))
     reward = rewards.gather(1, first)[:, 0]
-    return Candidate(best, reward, image, {"reward": reward, **norms(best, own)}, own)
+    return Candidate(best, reward, image, {"reward": reward, **walk_norms(best, own)}, own)
 
 
-def norms(noise: Tensor, injected: Tensor) -> dict[str, Tensor]:
+def walk_norms(noise: Tensor, injected: Tensor) -> dict[str, Tensor]:
     """The norm (B,) of the initial noises, and the mean norm of those injected (B, n, C, h, w): both about √d if normal."""
     return {
         "norm": noise.flatten(1).norm(dim=1),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
 from noisekit.methods.parameters import parameter
-from noisekit.methods.particles import norms
+from noisekit.methods.particles import walk_norms
 from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
@@ -112,7 +112,7 @@ class RBF(Rewarded):
             injected = torch.cat([injected[:, :k], tried.noise[:, None], injected[:, k + 1 :]], 1)
         images = model.decode(mean + deviations[-1] * injected[:, -1])
         score = reward(images, prompts)
-        info = {"reward": score, "foreseen": best, **norms(begun.noise, injected)}
+        info = {"reward": score, "foreseen": best, **walk_norms(begun.noise, injected)}
         yield Candidate(begun.noise, score, images, info, injected)
 
 

@@ -108,6 +108,12 @@ class Model(ABC):
         """The prompts that the text encoder does not read whole, with the reason."""
         return {}
 
+    def attending(self) -> tuple[Any, Any]:
+        """The UNet whose attention over pixels can be read (`attention.reading`), and the tokenizer of its text."""
+        raise NotSupported(
+            f"model {self.name!r} has no UNet whose attention could be read; take Stable Diffusion or SDXL"
+        )
+
     @abstractmethod
     def grid(self, steps: int) -> Grid:
         """The time grid of `steps` steps of the model's own ODE, spaced as its scheduler's configuration says."""

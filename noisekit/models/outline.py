@@ -32,7 +32,7 @@ class Outline(Model):
     def _unknown(self, *_: Any, **__: Any) -> NoReturn:
         raise NotLoaded(f"model {self.name!r} is not loaded, and its card does not say that")
 
-    encode = grid = predict = sample = decode = _unknown
+    attending = encode = grid = predict = sample = decode = _unknown
     noise_shape = property(_unknown)
     identity = property(_unknown)
 

@@ -147,6 +147,12 @@ class DiffusersModel(Model, ABC):
         """The pipeline's tokenizers, each with the number of tokens that its encoder reads."""
         return [(self.pipe.tokenizer, self.pipe.tokenizer.model_max_length)]
 
+    def attending(self) -> tuple[Any, Any]:
+        if self.denoiser_name != "unet":
+            return super().attending()
+        tokenizer, _ = self.readers()[0]
+        return self.denoiser, tokenizer
+
     def grid(self, steps: int) -> Grid:
         return scheduler_grid(self.pipe.scheduler.config, steps, self._chosen(steps))
 
