@@ -26,6 +26,7 @@ import yaml
 
 import noisekit as nk
 from noisekit import registry
+from noisekit.errors import NotSupported
 from noisekit.methods.parameters import parameter
 from noisekit.methods.standard import Standard
 from noisekit.models.analytic import AnalyticModel
@@ -338,6 +339,19 @@ def test_the_method_of_the_guide_keeps_the_laws(steps: int) -> None:
     laws.test_a_budget_of_calls_is_kept(method, model, PROMPTS, calls=15)
     laws.test_gradients_are_left_off_outside(method, model, PROMPTS)
     assert names["Mirror"]().optimised == {"clip_score"}
+
+
+@pytest.mark.parametrize("path", ["diffusion", "flow"])
+def test_the_walks_of_the_guide_keep_the_laws(path: Any) -> None:
+    names = written("method.md")
+    laws, model = names["TestMirror"](), AnalyticModel(steps=4, eta=1.0, path=path, batch=5)
+    method = names["SameStart"](n=3, rewards="color_red:1")
+    laws.test_a_batch_in_any_order_equals_its_singles(method, model, PROMPTS)
+    laws.test_the_images_are_those_of_its_noise(method, model, PROMPTS)
+    laws.test_it_chooses_injected_noises_if_it_says_so(method, model, PROMPTS)
+    laws.test_the_announced_cost_is_the_cost(method, model, PROMPTS)
+    with pytest.raises(NotSupported, match="eta=1"):
+        method(AnalyticModel(steps=4), PROMPTS)
 
 
 def test_the_metric_of_the_guide_keeps_the_laws() -> None:

@@ -29,7 +29,9 @@ Curves = Annotated[
         "--curves", help="Score searches on their way too, for `noisekit pick`; costs time, not calls."
     ),
 ]
-KeepNoise = Annotated[bool, typer.Option("--keep-noise", help="Store the noise of every image that is made.")]
+KeepNoise = Annotated[
+    bool, typer.Option("--keep-noise", help="Store the noises of every image that is made.")
+]
 Weights = Annotated[
     str | None,
     typer.Option(

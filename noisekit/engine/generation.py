@@ -42,8 +42,10 @@ class Generated:
 
     def keep_noise(self, store: Store) -> None:
         """Write the noises themselves. They go before the rows, for the same reason."""
-        for cell, noise in zip(self.unit.cells, self.result.noise, strict=True):
-            store.save_noise(cell.id, noise)
+        result = self.result
+        for i, cell in enumerate(self.unit.cells):
+            injected = None if result.injected is None else result.injected[i]
+            store.save_noise(cell.id, result.noise[i], injected)
 
     def _row(self, store: Store, model_id: str, i: int, cell: Cell) -> Row:
         job, result, noises = self.unit.job, self.result, self.statistics

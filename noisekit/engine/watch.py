@@ -58,7 +58,7 @@ class Watch:
         if best.images is not None:
             self._figures[index] = self._scores(best.images) | self._costs(index, brought=True)
         elif self._final_image is not None:
-            images = self._final_image(best.noise)
+            images = self._final_image(best.noise, best.injected)
             self._figures[index] = self._scores(images) | self._costs(index, brought=False)
 
     def figures(self, step: int, sample: int) -> dict[str, float]:

@@ -56,7 +56,7 @@ class DNO(Rewarded):
 
     name = "dno"
     # 288 and 63 calls an image, near the other searches there
-    cards = {"tiny": {"steps": 5, "lr": 0.05}, "tiny-turbo": {"steps": 20, "lr": 0.05}}
+    cards = {"tiny": {"steps": 5, "lr": 0.15}, "tiny-turbo": {"steps": 20, "lr": 0.05}}
 
     @property
     def horizon(self) -> int:

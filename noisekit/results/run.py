@@ -305,6 +305,13 @@ class Run:
         """
         return self._store.noise(Path(image).stem)
 
+    def injected(self, image: str) -> Tensor | None:
+        """The noises (n, C, h, w) that the sampler injected into an image, by its path, where its method chose them.
+
+        None where it did not: the sampler draws them by itself. Raises `BadValue` where no noise was kept.
+        """
+        return self._store.injected(Path(image).stem)
+
     def export(self, path: str | Path, *, safe_csv: bool = False) -> Path:
         """Write `frame` as .parquet or .csv; lists become JSON text. Raises `BadValue` on other endings.
 

@@ -165,20 +165,30 @@ class Store:
         """The image (3, H, W) in [0, 1] as it was stored, in steps of 1/255; never a file outside the store."""
         return read_image(path_within(self.folder, name))
 
-    def save_noise(self, generation: str, noise: Tensor) -> None:
-        """Write the noise (C, h, w) of an image, 4 bytes a value."""
+    def save_noise(self, generation: str, noise: Tensor, injected: Tensor | None = None) -> None:
+        """Write the noise (C, h, w) of an image, and those injected after it (n, C, h, w), 4 bytes a value."""
         from safetensors.torch import save  # what was made is looked at without torch
 
+        given = {"noise": noise} | ({} if injected is None else {"injected": injected})
+        tensors = {name: tensor.float().contiguous().cpu() for name, tensor in given.items()}
         with self._kept():
-            write_whole(self._noise_file(generation), save({"noise": noise.float().contiguous().cpu()}))
+            write_whole(self._noise_file(generation), save(tensors))
 
     def noise(self, generation: str) -> Tensor:
         """The noise (C, h, w) that was kept of an image; raises `BadValue` where there is none."""
+        return self._noises(generation)["noise"]
+
+    def injected(self, generation: str) -> Tensor | None:
+        """The injected noises (n, C, h, w) that were kept beside it; None where the method chose none."""
+        return self._noises(generation).get("injected")
+
+    def _noises(self, generation: str) -> dict[str, Tensor]:
         from safetensors.torch import load
 
         file = path_within(self.folder, f"noises/{generation}.safetensors")
         try:
-            return load(file.read_bytes())["noise"]
+            tensors = load(file.read_bytes())
+            return {"noise": tensors["noise"]} | tensors
         except (SafetensorError, KeyError, IsADirectoryError):
             raise BadValue(
                 f"{str(file)!r} does not read as the noise of an image; take it out of the store"
