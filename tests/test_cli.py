@@ -78,6 +78,8 @@ COMMANDS = [
     "vote serve",
     "vote show",
     "vote plan",
+    "vote export",
+    "vote import",
 ]
 COMMANDS += [f"list {what}" for what in ("models", "methods", "rewards", "prompts")]
 

@@ -32,7 +32,9 @@ def pick(
     memory: Annotated[str | None, typer.Option(help="Memory that the device has, such as 16GiB.")] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="Metrics to judge by, separated by commas (default: all that nothing optimised)."),
+        typer.Option(
+            help="Metrics to judge by, separated by commas (default: all that nothing optimised); votes: people's."
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="For this model only, where the run holds several.")

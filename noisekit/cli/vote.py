@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from noisekit import registry
 from noisekit.cli.screen import console, help_alone, say
 from noisekit.errors import BadValue
+from noisekit.paths import given_path
 
 #: What `noisekit vote RUN` is short for.
 SERVE = "serve"
@@ -66,6 +67,12 @@ def serve(
         str,
         typer.Option(help="Who can vote: 127.0.0.1 is this machine alone; 0.0.0.0 a network, with the link."),
     ] = "127.0.0.1",
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the page into this new folder instead, for a file server; --voters get a sheet each."
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="The port of the page (0: any that is free).")] = 8765,
 ) -> None:
     """Serve a page on which people vote on pairs of images, not knowing which method made which.
@@ -78,12 +85,14 @@ def serve(
       noisekit vote serve runs/demo --methods standard,reno --questions alignment,overall
       noisekit vote serve runs/demo --voters ann,ben --each 40 --attention 0.1
       noisekit vote serve runs/demo --host 0.0.0.0 --port 8765
+      noisekit vote serve runs/demo --static page --voters ann,ben --each 40
     """
     from noisekit.results import load_run
     from noisekit.store.store import Store
     from noisekit.vote import questions as criteria
     from noisekit.vote.pairs import pairs
     from noisekit.vote.serving import Serving
+    from noisekit.vote.static import SHEETS, write_static
     from noisekit.vote.study import Study
 
     asked = criteria.chosen(registry.split(questions))
@@ -92,11 +101,15 @@ def serve(
     found = pairs(loaded.frame(), registry.split(methods or ""), model)
     with Store.prepare(run, loaded.manifest["noise"]) as store:
         study = Study(store, found, list(asked), rules)
-        with Serving(study, asked, loaded.folder, host, port) as page:
-            say(
-                f"{len(found)} pairs to vote on at {page.link}\nstop with Ctrl-C; votes are kept as they come in"
-            )
-            page.run()
+        if static is not None:
+            codes = registry.split(voters) if voters else SHEETS
+            page = write_static(study, asked, loaded.folder, given_path(static), codes, each or len(found))
+            say(f"{page}\nvotes come back as files: `noisekit vote import {run} FILE …` adds them to the run")
+            return
+        with Serving(study, asked, loaded.folder, host, port) as serving:
+            said = f"{len(found)} pairs to vote on at {serving.link}"
+            say(f"{said}\nstop with Ctrl-C; votes are kept as they come in")
+            serving.run()
     kept = len(load_run(run).votes())
     say(f"stopped; {kept} votes are kept in {run}: the same command goes on from there")
 
@@ -159,6 +172,46 @@ def plan(
 
         shares = load_run(run).votes().shares()
     say(planned(precision, shares, prompts, voters, peeking=peeking))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .csv or .jsonl file to write.")],
+) -> None:
+    """Write all votes of a run as one table, a row a vote; the guide on votes says what each column is.
+
+    \b
+    Example:
+      noisekit vote export runs/demo -o votes.csv
+    """
+    from noisekit.results import load_run
+    from noisekit.vote.exchange import write_votes
+
+    say(write_votes(load_run(run).votes(), output))
+
+
+@app.command("import")
+def import_(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    file: Annotated[list[Path], typer.Argument(help="Files of votes, .csv or .jsonl.")],
+) -> None:
+    """Add votes from files: of a static page, a crowd-work platform, or another copy of the run. Any vote counts once.
+
+    \b
+    Example:
+      noisekit vote import runs/demo votes-ann.jsonl votes-ben.jsonl
+    """
+    from noisekit.results import load_run
+    from noisekit.store.store import Store
+    from noisekit.vote.exchange import read_votes
+
+    loaded = load_run(run)
+    images = set(loaded.frame()["image"])
+    with Store.prepare(run, loaded.manifest["noise"]) as store:
+        for one in file:
+            new, there = read_votes(store, images, one)
+            say(f"{one}: {new} new votes, {there} that were there already")
 
 
 def _rules(repeats: float, attention: float, each: int | None, voters: str | None) -> Any:

@@ -2,7 +2,8 @@
 
 A metric that some method of the model climbed, or was filtered by, shows for that method that it climbs and nothing more,
 so it judges none of them: those are left that are held out for all. A metric that was added after a search was watched has
-no figures of its checkpoints; asked for by name, it judges what it can, and else it is left out.
+no figures of its checkpoints; asked for by name, it judges what it can, and else it is left out. People's votes judge where
+they are asked for: no method climbs them, and checkpoints, which nobody saw, have none.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import pandas as pd
 
 from noisekit.errors import BadValue, unknown
 from noisekit.evaluation.statistics import STANDARD
-from noisekit.metrics.info import families
+from noisekit.metrics.info import MetricInfo, families
+from noisekit.results.curves import KEYS
 from noisekit.results.run import Run
+from noisekit.vote.votes import VOTES
 
 ARM = ["model", "method"]
 
@@ -37,9 +40,12 @@ def judged(
     Raises `BadValue` on metrics that the run has not, and on those that are no evidence unless `allow_optimised`.
     """
     asked = [metric] if isinstance(metric, str) else list(metric or [])
+    infos = dict(run.metric_info)
+    if VOTES.name in asked and len(run.votes()):
+        infos[VOTES.name], table = VOTES, _voted(run, table)
     for name in asked:
-        if name not in run.metrics:
-            raise unknown(f"metric of run {str(run.folder)!r}:", name, run.metrics)
+        if name not in infos:
+            raise unknown(f"metric of run {str(run.folder)!r}:", name, infos)
     climbed = {name: search for search in table["search"].unique() for name in run.optimised(search)}
     held_out = [name for name in run.metrics if name not in climbed]
     for name in asked:
@@ -54,18 +60,29 @@ def judged(
             f"every metric of run {str(run.folder)!r} was optimised by some method; score it by another one, or allow "
             "optimised metrics"
         )
-    return _complete(run, table, judges, bool(asked))
+    return _complete(run, table, {name: infos[name] for name in judges}, bool(asked))
 
 
-def _complete(run: Run, table: pd.DataFrame, judges: Sequence[str], asked: bool) -> Judged:
+def _voted(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """With a column of what votes on an image are worth on average, NaN where nobody saw it."""
+    images = run.frame()[[*KEYS, "image"]]
+    worth = images.assign(**{VOTES.name: images["image"].map(run.votes().of_images())})
+    return table.merge(worth.drop(columns="image"), on=KEYS, how="left")
+
+
+def _complete(run: Run, table: pd.DataFrame, judges: Mapping[str, MetricInfo], asked: bool) -> Judged:
     """Leave out metrics that some arm lacks, unless they were asked for or none would be left; then leave out those arms."""
-    columns = {name: run.metric_info[name].raw for name in judges}
+    columns = {name: info.raw for name, info in judges.items()}
     known = table[ARM].join(table[list(columns.values())].notna()).groupby(ARM, sort=False).any()
     lacking = [name for name, column in columns.items() if not known[column].all()]
     notes = [
         f"{', '.join(names)} share the backbone {family} and are no independent witnesses"
-        for family, names in families(run.metric_info[name] for name in judges).items()
+        for family, names in families(judges.values()).items()
     ]
+    if VOTES.name in judges:
+        notes.append(
+            "intervals of votes are over prompts alone; `noisekit vote show` has them over voters too"
+        )
     if lacking and not asked and len(lacking) < len(columns):
         notes.append(f"{', '.join(lacking)} judged some settings only, and are left out")
         columns = {name: column for name, column in columns.items() if name not in lacking}

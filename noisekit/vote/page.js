@@ -1,5 +1,6 @@
 // Shows a ballot, takes its answers by mouse, touch or keys, and hands them to `source`, which another script defines:
 // source.begin(voter) and source.vote(voter, ballot, answers, seconds) give {ballot, done, of}, and throw {wait} or a sentence.
+// Where votes do not go to a server, source.file(voter, link) puts them behind a link, and source.thanks says what to do with it.
 "use strict";
 
 const ANSWERS = [["left", "Left"], ["tie", "No difference"], ["both_bad", "Both bad"], ["right", "Right"]];
@@ -94,10 +95,10 @@ async function next(task) {
   const found = await patiently(task);
   const of = found.of ? ` of ${found.of}` : "";
   $("status").textContent = found.done ? `Voted on ${found.done}${of} so far.` : "";
+  if (source.file) source.file(voter, $("file"));
   if (!found.ballot) {
     ballot = null;
     show("end");
-    if (source.file) source.file($("file"), $("end-text"));
     return;
   }
   await patiently(() => Promise.all([loaded($("left"), found.ballot.left), loaded($("right"), found.ballot.right)]));
@@ -139,6 +140,7 @@ $("who").addEventListener("submit", (event) => {
   event.preventDefault();
   begin($("code").value);
 });
+if (source.thanks) $("end-text").textContent = source.thanks;
 const known = new URLSearchParams(location.search).get("voter") || sessionStorage.getItem("voter");
 if (known) {
   $("code").value = known;

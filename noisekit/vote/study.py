@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from random import Random, SystemRandom
 from threading import Lock
 from typing import get_args
@@ -134,10 +134,23 @@ class Study:
             ballot = self._drawn(voter, own)
             if ballot is None:
                 return None
-            row: Row = {name: getattr(ballot, name) for name in Ballot.__dataclass_fields__}
-            self._store.append("ballots", [row])
+            self._store.append("ballots", [asdict(ballot)])
             self._show(ballot, time.time())
             return ballot
+
+    def sheet(self, voter: str, length: int) -> list[Ballot]:
+        """Up to `length` ballots for a voter who is shown them elsewhere, drawn as if he answered each at once."""
+        with self._lock:
+            drawn: list[Ballot] = []
+            while len(drawn) < length:
+                ballot = self._drawn(voter, self._voters[voter])
+                if ballot is None:
+                    break
+                drawn.append(ballot)
+                self._show(ballot, time.time())
+                self._count(ballot)
+            self._store.append("ballots", [asdict(ballot) for ballot in drawn])
+            return drawn
 
     def vote(self, ballot: str, voter: str, answers: Mapping[str, str], seconds: float | None = None) -> bool:
         """Keep the answers to a ballot, all of them or none; False where they were given before, and nothing is kept again.

@@ -17,6 +17,7 @@ import pandas as pd
 from noisekit.errors import BadValue
 from noisekit.evaluation.intervals import Array
 from noisekit.evaluation.statistics import STANDARD
+from noisekit.metrics.info import MetricInfo
 from noisekit.vote import rates
 from noisekit.vote.agreement import Level, alpha, alpha_interval
 from noisekit.vote.clusters import Shares, shares
@@ -30,6 +31,16 @@ COLUMNS = [
     *("created", "voter", "question", "answer", "purpose", "model", "prompt", "seed"),
     *("method", "other", "score", "left", "right", "ballot", "of", "seconds"),
 ]
+#: Votes as a metric of images: what an image's votes are worth on average, against those it was shown beside.
+VOTES = MetricInfo(
+    name="votes",
+    version="mean worth of votes",
+    weights="none",
+    family="people",
+    low=0.0,
+    high=1.0,
+    tie=0.0,
+)
 _SHOWN = ["model", "prompt", "seed", "method"]
 
 
@@ -65,6 +76,10 @@ class Votes:
         if strangers := set(voters) - set(self._all["voter"]):
             raise BadValue(f"nobody voted under the code {min(strangers)!r}")
         return self._of(self._all[~self._all["voter"].isin(voters)].reset_index(drop=True), self)
+
+    def methods_of_images(self) -> dict[str, str]:
+        """By path of an image the method that made it."""
+        return dict(zip(self._images["image"], self._images["method"], strict=True))
 
     def rates(self) -> pd.DataFrame:
         """One row per (model, question, method, other): how often `method` was preferred; see `vote.rates`."""

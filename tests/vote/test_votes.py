@@ -122,6 +122,17 @@ def test_worth_of_images_is_that_of_their_votes(voted) -> None:
     assert by[RENO] == pytest.approx((rates[RENO, "standard"] + rates[RENO, COSINE]) / 2)
 
 
+def test_votes_pick_a_method_and_nobody_climbs_them(voted, make_run) -> None:
+    from noisekit.results.pick import pick
+
+    choice = pick(voted(), calls=100, metric="votes")
+    assert choice.method == RENO and choice.gain.low > 0
+    assert any("over prompts alone" in note for note in choice.notes)
+    assert "votes" not in pick(load_run(voted(name="again").folder), calls=100).means
+    with pytest.raises(BadValue, match="unknown metric"):
+        pick(make_run(name="silent"), calls=100, metric="votes")
+
+
 def ballot(one: str, two: str, **more) -> Ballot:
     return Ballot(f"{one}{two}", "ann", one, two, ("overall",), **more)
 
