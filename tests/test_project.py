@@ -41,7 +41,7 @@ ROOMS = (
         "methods",
     ),
     *("prompts", "metrics", "evaluation", "report", "plan", "store", "vote", "results", "engine", "scoring"),
-    *("tiny", "testing", "init", "cli"),
+    *("papers", "tiny", "testing", "init", "cli"),
 )
 
 #: What is in order by the list above and still must not meet.

@@ -17,6 +17,7 @@ from noisekit.cli.listing import app as listing
 from noisekit.cli.method import app as method
 from noisekit.cli.models import app as models
 from noisekit.cli.npnet import app as npnet
+from noisekit.cli.papers import app as papers
 from noisekit.cli.pick import calibrate, pick
 from noisekit.cli.plan import app as plan
 from noisekit.cli.report import report, tell
@@ -45,6 +46,7 @@ app.add_typer(listing, name="list")
 app.add_typer(method, name="method")
 app.add_typer(models, name="models")
 app.add_typer(npnet, name="npnet")
+app.add_typer(papers, name="papers")
 app.add_typer(plan, name="plan")
 app.add_typer(seeds, name="seeds")
 app.add_typer(rewards, name="rewards")

@@ -1,0 +1,180 @@
+"""Every table of the papers: its header is true, its plan reads and completes, and its numbers find ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from noisekit import registry
+from noisekit.cli import main
+from noisekit.engine import run_plan
+from noisekit.errors import BadValue
+from noisekit.models.outline import outline
+from noisekit.papers import agreements, load_table, tables
+from noisekit.papers.agreement import printed_in
+from noisekit.papers.missing import missing
+from noisekit.papers.tables import papers, tried_on
+from noisekit.plan import load_plan
+from noisekit.prompts.cards import cards as suite_cards
+from tests.test_plans import shortened
+
+NAMES = list(tables())
+
+
+def prompts_of(table: Any) -> int:
+    """How many prompts the suites of a table hold, by the cards alone."""
+    parts = [name.partition(":")[::2] for name in table.suites]
+    return sum(suite_cards()[name].rows if part else suite_cards()[name].entries for name, part in parts)
+
+
+def outlined(source: Any) -> Any:
+    return outline(source.given, source.settings)
+
+
+def test_every_file_is_a_table_of_the_list(root: Path) -> None:
+    folder = root / "noisekit" / "papers"
+    files = {f"{path.parent.name}-{path.stem}" for path in folder.glob("*/*.yaml")}
+    assert files == set(NAMES)
+    assert (root / "benchmarks" / "papers").resolve() == folder
+    assert all(about["left_out"] for about in papers().values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_header_says_what_is_printed_unknown_and_what_it_costs(name: str) -> None:
+    table = load_table(name)
+    assert table.title.endswith(".")
+    assert table.note("Printed")
+    assert table.note("Unknown")
+    assert ("Needs" in table.text) == ("artefact" in table.text)
+    plan = load_plan(table.plan | {"prompts": {"suite": "tiny", "limit": 1}})
+    assert plan.weights == "published"
+    images = calls = 0.0
+    for source in plan.models:
+        model = outlined(source)
+        for method in plan.methods:
+            made = prompts_of(table) * len(plan.seeds)
+            images += made
+            calls += made * method.cost(model).calls
+    assert table.note("Cost") == f"{images:,.0f} images, {calls:,.0f} calls of the denoiser."
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_printed_is_what_the_plan_makes(name: str) -> None:
+    table = load_table(name)
+    models, plan = table.plan["models"], table.plan
+    for printed in printed_in(table):
+        assert printed.model in models
+        assert printed.suite in table.suites
+        assert printed.metric in plan["metrics"]
+        methods = {
+            method.name for method in load_plan(plan | {"prompts": {"suite": "tiny", "limit": 1}}).methods
+        }
+        assert {printed.method.name, printed.against.name} <= methods
+
+
+#: One of each kind of plan; the others run with --slow.
+USUAL = ("selection-steps", "npnet-table-1", "reno-rewards", "reno-transfer-sdxl")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+def test_it_completes_on_the_tiny_world(name: str, tmp_path: Path) -> None:
+    given, models = tried_on(load_table(name).scaled(1e-9), "tiny")
+    assert set(models) == set(load_table(name).plan["models"])
+    given["prompts"]["limit"] = 1
+    plan = load_plan(
+        shortened(given) | {"metrics": ["truth"], "seeds": given["seeds"] if given["seeds"] == 1 else 2}
+    )
+    run = run_plan(plan, store=tmp_path / "run", progress=False, strict=True)
+    assert run.failures().empty
+    assert run.frame()["truth"].notna().all()
+    assert set(run.frame()["model"]) == {model.label for model in map(outlined, plan.models)}
+
+
+def test_the_numbers_of_a_run_stand_beside_the_printed_ones(tmp_path: Path) -> None:
+    table = load_table("npnet-table-1")
+    given, models = tried_on(table.scaled(0.02), "tiny")
+    given |= {"metrics": ["hps", "aesthetic"], "methods": ["npnet"]}
+    run = run_plan(load_plan(given), store=tmp_path, progress=False)
+    found = agreements(table, run, models)
+    wanted = [
+        one for one in printed_in(table) if one.method.name == "npnet" and one.metric in ("hps", "aesthetic")
+    ]
+    assert [one.printed for one in found] == wanted
+    frame = run.frame().pivot(index=["prompt", "seed"], columns="method", values="hps")
+    (label,) = set(frame.columns) - {"standard"}
+    for one in found:
+        if one.printed.metric == "hps":
+            assert one.difference == pytest.approx((frame[label] - frame["standard"]).mean())
+            assert one.values == pytest.approx((frame["standard"].mean(), frame[label].mean()))
+            assert one.low < one.difference < one.high
+
+
+def test_a_fraction_takes_the_first_prompts_of_each_suite() -> None:
+    table = load_table("npnet-table-1")
+    assert table.scaled(1.0) == table.plan
+    assert table.scaled(0.1)["prompts"] == [
+        {"suite": "pick_a_pic_100", "limit": 10},
+        {"suite": "drawbench", "limit": 20},
+        {"suite": "hpdv2", "limit": 40},
+    ]
+    for wrong in (0.0, -1.0, 1.5):
+        with pytest.raises(BadValue, match="not a fraction"):
+            table.scaled(wrong)
+    with pytest.raises(BadValue, match="npnet-table-1"):
+        load_table("npnet-table-15")
+
+
+def test_a_model_of_the_tiny_world_stands_in_by_the_number_of_its_steps() -> None:
+    given, models = tried_on(load_table("selection-steps").plan, "tiny")
+    assert models == {f"sdxl(steps={n})": f"tiny(steps={n})" for n in (5, 10, 30, 50)}
+    given, models = tried_on(load_table("reno-geneval").plan, "tiny")
+    assert set(models.values()) == {"tiny-turbo"}
+    assert given["models"] == ["tiny-turbo"]
+    given, _ = tried_on(load_table("reno-transfer-sdxl").plan, "tiny")
+    assert registry.parse(given["methods"][0]).settings["model"] == "tiny-turbo"
+    given, models = tried_on(load_table("npnet-table-1").plan, "sdxl-turbo")
+    assert given["methods"] == ["inversion", "repaint", "npnet"]
+    assert given["prompts"] == load_table("npnet-table-1").plan["prompts"]
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = missing(load_table("npnet-table-1"))
+    assert found["models"] == ["sdxl"]
+    assert found["networks"] == ["npnet/sdxl.pth"]
+    assert {"hps", "mps"} <= set(found["rewards"])
+    (tmp_path / "npnet").mkdir()
+    (tmp_path / "npnet" / "sdxl.pth").touch()
+    assert "networks" not in missing(load_table("npnet-table-1"))
+    assert missing(load_table("reno-rewards"))["rewards"][-4:] == [
+        "hps",
+        "image_reward",
+        "clip_score_h14",
+        "pick_score",
+    ]
+
+
+def test_the_command_lists_shows_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["papers"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in NAMES)
+    assert "user studies" in listed
+    assert main(["papers", "show", "npnet-dpo"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == load_table("npnet-dpo").plan
+    command = ["papers", "run", "npnet-dpo", "--model", "tiny", "--scale", "0.05"]
+    assert main([*command, "--dry-run"]) == 0
+    assert "10 images to make" in capsys.readouterr().out
+    assert main([*command, "--store", "own"]) == 0
+    said = capsys.readouterr().out
+    assert "tiny stood in for sdxl-dpo" in said
+    assert "pick_score" in said
+    assert Path("own/report.html").is_file()
