@@ -292,7 +292,7 @@ def test_commands_read(page: Path) -> None:
             continue
         command: Any = typer.main.get_command(app)
         rest, name = words[1:], ""
-        while hasattr(command, "commands"):
+        while hasattr(command, "commands") and (rest or not command.invoke_without_command):
             short = "serve" in command.commands and rest[0] not in command.commands
             name, *rest = ["serve", *rest] if short else rest
             command = command.commands[name]
