@@ -17,9 +17,8 @@ from noisekit import registry
 from noisekit.errors import BadValue
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.parameters import resolved_values, settings
-from noisekit.models.analytic import AnalyticModel
-from noisekit.models.base import Marker
 from noisekit.models.cards import Card, cards
+from noisekit.models.outline import Outline
 from noisekit.rewards.cards import variants
 from noisekit.types import COUNTED, Cost
 
@@ -158,8 +157,7 @@ def costs_table(expression: str) -> str:
 
 def _cost(method: NoiseMethod, card: Card) -> Cost | str:
     """The cost of an image, or the reason why there is none."""
-    model = AnalyticModel()  # a model's costs follow from its card
-    model.name, model.card, model.markers = card.name, card, frozenset(map(Marker, card.abilities))
+    model = Outline(card)
     resolved = method.resolved(model)
     if missing := [marker.value for marker in resolved.needs if marker not in model.markers]:
         return f"not {' and '.join(missing)}"
@@ -244,6 +242,28 @@ def models() -> str:
         rows.append([f"`{card.name}`", run, able, size, licence, home, card.note])
     head = ["model", "steps × guidance", "can do", "weights", "licence", "from", "note"]
     return table(head, rows)
+
+
+#: Methods whose cost is shown on models of few steps; K stands for the steps of the model.
+ON_FEW_STEPS = (
+    "standard",
+    "best_of(n=4)",
+    "selection(candidates=4)",
+    "cosine",
+    "reno(through_steps=1)",
+    "reno(through_steps=K)",
+)
+
+
+def few_steps() -> str:
+    """What methods cost on every model of two to eight steps: evaluations of the denoiser, forward and backward."""
+    rows = []
+    for card in cards().values():
+        if 1 < card.steps <= 8 and not card.bundled:
+            costs = [_cost(load_method(said.replace("K", str(card.steps))), card) for said in ON_FEW_STEPS]
+            told = [c if isinstance(c, str) else f"{c.denoiser + c.denoiser_backward:g}" for c in costs]
+            rows.append([f"`{card.name}`", f"{card.steps}", *told])
+    return table(["model", "steps K", *(f"`{said}`" for said in ON_FEW_STEPS)], rows)
 
 
 def metrics() -> str:

@@ -40,6 +40,7 @@ OF_METHODS = ("settings", "costs", "measured", "source")
 PARTS: dict[str, Callable[[], str]] = {
     "methods": generate.methods,
     "models": generate.models,
+    "few_steps": generate.few_steps,
     "metrics": generate.metrics,
     "checkpoints": generate.checkpoints,
     "suites": generate.suites,
