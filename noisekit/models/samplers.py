@@ -117,7 +117,8 @@ def check_eta(scheduler: Any, eta: float, model: str) -> None:
         return
     raise NotSupported(
         f"eta={eta!r} of model {model!r} adds fresh noise to first-order steps, and {name} takes other ones, or bends them; "
-        "give scheduler='ddim', or 'euler' on a flow, without clipping and noise of its own, or leave eta out"
+        "it goes with scheduler='ddim' on a diffusion and FlowMatchEulerDiscreteScheduler on a flow, without clipping and "
+        "noise of their own; leave eta out elsewhere"
     )
 
 

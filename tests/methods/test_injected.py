@@ -49,13 +49,20 @@ class TestLaws(MethodConformance):
     def _reward(self, monkeypatch):
         use(monkeypatch, brightness)
 
-    @pytest.fixture(params=WALKS)
-    def method(self, request):
-        return load_method(request.param)
+    """Each on one of the two stochastic models, in turn."""
 
-    @pytest.fixture(params=[name for name in MODELS if "stochastic" in name])
-    def model(self, request):
-        return AnalyticModel(**MODELS[request.param], batch=5)
+    @pytest.fixture(params=range(len(WALKS)), ids=WALKS)
+    def number(self, request):
+        return request.param
+
+    @pytest.fixture
+    def method(self, number):
+        return load_method(WALKS[number])
+
+    @pytest.fixture
+    def model(self, number):
+        stochastic = [settings for name, settings in MODELS.items() if "stochastic" in name]
+        return AnalyticModel(**stochastic[number % 2], batch=5)
 
 
 @pytest.mark.parametrize("spec", WALKS)
