@@ -31,23 +31,24 @@ class Recipe:
     mps_rank_samples: int = 24_000
 
 
+#: A step or two of every stage, which show that it runs.
 SMOKE = Recipe(
     workers=1,
     scenes=96,
     shard=48,
     vae_samples=64,
     decoder_samples=64,
-    denoiser_samples=256,
+    denoiser_samples=64,
     pairs=64,
     pair_shard=32,
-    turbo_samples=128,
-    clip_samples=128,
-    rank_samples=128,
-    aesthetic_samples=128,
+    turbo_samples=64,
+    clip_samples=64,
+    rank_samples=64,
+    aesthetic_samples=64,
     ranked=256,
-    hps_samples=128,
-    pick_score_samples=128,
-    image_reward_samples=256,
-    mps_samples=128,
-    mps_rank_samples=128,
+    hps_samples=64,
+    pick_score_samples=64,
+    image_reward_samples=128,
+    mps_samples=64,
+    mps_rank_samples=64,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,52 +150,52 @@ class SyntheticRun:
         return {"reno": "reward", "selection": "stability"}.get(method.partition("(")[0], "none")
 
 
+def made(
+    folder: Path,
+    prompts: Mapping[str, str | None] = PROMPTS,
+    worlds: Mapping[str, list[str]] = METHODS,
+    side: int = 32,
+    seeds: int = 3,
+) -> SyntheticRun:
+    """A run; `prompts` maps texts to kinds, `worlds` models to methods, `side` is the images' size in pixels."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
+    for model, methods in worlds.items():
+        for method in methods:
+            for number, (prompt, kind) in enumerate(prompts.items()):
+                for seed in range(seeds):
+                    name = f"images/{model}-{methods.index(method)}-{number}-{seed}.png"
+                    Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(folder / name)
+                    key = {"model": model, "method": method, "prompt": prompt, "seed": seed}
+                    rows.append(
+                        key
+                        | {
+                            "prompt_id": f"{number:04x}",
+                            "kind": kind,
+                            "unseen": None if kind is None else number % 2 == 1,
+                            "image": name,
+                            "clip_score": 50 + 3 * number + GAIN[method] + rng.normal(),
+                            "aesthetic": 0.5 + rng.normal() / 10,
+                            "truth": np.nan if kind is None else float(rng.random() < 0.5),
+                            "truth_colour": np.nan if kind is None else 1.0,
+                            "truth_relation": 1.0 if kind == "relation" else np.nan,
+                            "calls": float(CALLS[method]),
+                            "seconds": CALLS[method] / 100,
+                            "stopped": "done",
+                            "noise_norm": 16.0,
+                            "noise_distance": 0.0 if method == "standard" else 3.0,
+                        }
+                    )
+                    points += trace(key, method, rng)
+    return SyntheticRun(folder, pd.DataFrame(rows), pd.DataFrame(points))
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., SyntheticRun]:
-    """Build a run; `prompts` maps texts to kinds, `worlds` models to methods, `side` is the images' size in pixels."""
-
-    def make(
-        prompts: Mapping[str, str | None] = PROMPTS,
-        worlds: Mapping[str, list[str]] = METHODS,
-        side: int = 32,
-        seeds: int = 3,
-    ) -> SyntheticRun:
-        rng = np.random.default_rng(0)
-        (tmp_path / "images").mkdir(exist_ok=True)
-        rows: list[dict[str, Any]] = []
-        points: list[dict[str, Any]] = []
-        for model, methods in worlds.items():
-            for method in methods:
-                for number, (prompt, kind) in enumerate(prompts.items()):
-                    for seed in range(seeds):
-                        name = f"images/{model}-{methods.index(method)}-{number}-{seed}.png"
-                        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(
-                            tmp_path / name
-                        )
-                        key = {"model": model, "method": method, "prompt": prompt, "seed": seed}
-                        rows.append(
-                            key
-                            | {
-                                "prompt_id": f"{number:04x}",
-                                "kind": kind,
-                                "unseen": None if kind is None else number % 2 == 1,
-                                "image": name,
-                                "clip_score": 50 + 3 * number + GAIN[method] + rng.normal(),
-                                "aesthetic": 0.5 + rng.normal() / 10,
-                                "truth": np.nan if kind is None else float(rng.random() < 0.5),
-                                "truth_colour": np.nan if kind is None else 1.0,
-                                "truth_relation": 1.0 if kind == "relation" else np.nan,
-                                "calls": float(CALLS[method]),
-                                "seconds": CALLS[method] / 100,
-                                "stopped": "done",
-                                "noise_norm": 16.0,
-                                "noise_distance": 0.0 if method == "standard" else 3.0,
-                            }
-                        )
-                        points += trace(key, method, rng)
-        return SyntheticRun(tmp_path, pd.DataFrame(rows), pd.DataFrame(points))
-
-    return make
+    """`made` in a folder of the test's own."""
+    return partial(made, tmp_path)
 
 
 def trace(key: Mapping[str, Any], method: str, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -221,3 +222,17 @@ def trace(key: Mapping[str, Any], method: str, rng: np.random.Generator) -> list
 @pytest.fixture
 def run(make_run: Callable[..., SyntheticRun]) -> SyntheticRun:
     return make_run()
+
+
+@pytest.fixture(scope="session")
+def shown_run(tmp_path_factory: pytest.TempPathFactory) -> SyntheticRun:
+    """The run whose page is `page`; a test that changes a run takes one of its own, `run`."""
+    return made(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def page(shown_run: SyntheticRun) -> str:
+    """A page, which takes seconds to draw."""
+    from noisekit.report.page import render
+
+    return render(shown_run)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noisekit.report import write_report
 from noisekit.report.tables import ranking
 
 
 @pytest.fixture
-def page(browser: Any, run: Any, tmp_path: Path) -> Any:
-    browser.get(write_report(run, tmp_path / "report.html").as_uri())
+def page(browser: Any, page: str, tmp_path: Path) -> Any:
+    file = tmp_path / "report.html"
+    file.write_text(page, encoding="utf-8")
+    browser.get(file.as_uri())
     return browser
 
 

@@ -17,10 +17,10 @@ from noisekit.report.page import render
 from noisekit.report.pictures import AMPLIFIED, difference, grid
 from noisekit.report.provenance import facts
 from noisekit.report.tables import ranking
+from tests.report.conftest import METHODS
 
 
-def test_it_asks_for_nothing_from_outside(run: Any) -> None:
-    page = render(run)
+def test_it_asks_for_nothing_from_outside(page: str) -> None:
     sources = re.findall(r"""(?:src|href)="([^"#][^"]{0,30})""", page)
     assert sources
     assert [source for source in sources if not source.startswith(("data:", "#"))] == []
@@ -29,8 +29,7 @@ def test_it_asks_for_nothing_from_outside(run: Any) -> None:
     assert "<script" not in page
 
 
-def test_whoever_cannot_see_it_gets_names(run: Any) -> None:
-    page = render(run)
+def test_whoever_cannot_see_it_gets_names(page: str) -> None:
     assert re.findall(r"<th(?![^>]*scope=)[^>]*>", page.replace("<thead>", "")) == []
     assert re.findall(r'<img(?![^>]*alt="[^"]+")[^>]*>', page) == []
     assert page.count('role="img"') == page.count("<svg")
@@ -39,19 +38,17 @@ def test_whoever_cannot_see_it_gets_names(run: Any) -> None:
         assert f'id="{target}"' in page
 
 
-def test_a_prompt_full_of_html_is_text(run: Any) -> None:
-    page = render(run)
+def test_a_prompt_full_of_html_is_text(page: str) -> None:
     assert "&lt;b&gt;bold&lt;/b&gt;&lt;script&gt;" in page
     assert "<b>bold" not in page
     assert "<img src=x" not in page
 
 
-def test_it_is_the_same_for_the_same_run(run: Any) -> None:
-    assert render(run) == render(run)
+def test_it_is_the_same_for_the_same_run(shown_run: Any, page: str) -> None:
+    assert render(shown_run) == page
 
 
-def test_every_figure_is_there_with_its_text(run: Any) -> None:
-    page = render(run)
+def test_every_figure_is_there_with_its_text(page: str) -> None:
     of_both = ["differences", "cost", "search", "kinds of prompts", "noise"]
     of_turbo = ["reward against truth", "metrics of the short reno", "metrics of the long reno"]
     assert page.count("<svg") == page.count("</svg>") == 2 * len(of_both) + len(of_turbo)
@@ -95,7 +92,8 @@ def test_pictures_stand_in_the_order_of_the_table_and_are_not_chosen(run: Any) -
         ]
 
 
-def test_a_missing_image_leaves_a_gap(run: Any) -> None:
+def test_a_missing_image_leaves_a_gap(make_run: Callable[..., Any]) -> None:
+    run = make_run({"a red circle": "single"}, {"tiny": METHODS["tiny"]})
     first = run.rows.iloc[0]
     (run.folder / first["image"]).unlink()
     page = render(run)
@@ -111,14 +109,14 @@ def test_large_images_are_shrunk_and_small_ones_are_not_smoothed(make_run: Calla
         assert len(picture.source) < 300_000
 
 
-def test_what_changed_is_dark_on_white_and_amplified_by_what_the_page_says(run: Any) -> None:
+def test_what_changed_is_dark_on_white_and_amplified_by_what_the_page_says(run: Any, page: str) -> None:
     standard = Image.new("RGB", (4, 1), (100, 100, 100))
     image = standard.copy()
     for x, pixel in enumerate([(100, 100, 100), (100, 110, 95), (80, 100, 100), (255, 0, 100)]):
         image.putpixel((x, 0), pixel)
     expected = [255, 255 - AMPLIFIED * 10, 255 - AMPLIFIED * 20, 0]
     assert list(difference(image, standard).get_flattened_data()) == expected
-    assert re.search(rf"drawn\s+{AMPLIFIED} times as strong", render(run))
+    assert re.search(rf"drawn\s+{AMPLIFIED} times as strong", page)
     rows = grid(run.frame(), ranking(run).models["tiny-turbo"], run.folder, "truth")
     assert all([bool(picture.change) for picture in row.pictures] == [False, True, True] for row in rows)
 
@@ -134,6 +132,9 @@ def test_a_manifest_is_flattened() -> None:
     assert facts(manifest) == expected
 
 
-def test_where_it_cannot_be_written_one_sentence_says_so(run: Any, tmp_path: Path) -> None:
+def test_where_it_cannot_be_written_one_sentence_says_so(
+    make_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run({"a red circle": None}, {"tiny": ["standard"]}, seeds=1)
     with pytest.raises(BadValue, match="cannot be written"):
         write_report(run, tmp_path / "nowhere" / "report.html")

@@ -8,19 +8,17 @@ from typing import Any
 import pytest
 
 from noisekit.registry import METHODS, REWARDS
-from noisekit.report.page import render
 from noisekit.report.published import beside, experiments_of, sources
 from noisekit.report.tables import ranking
 
 PUBLISHED = ["selection", "cosine", "reno", "npnet", "inversion", "repaint"]
 
 
-def test_only_methods_of_the_run_are_shown(run: Any) -> None:
+def test_only_methods_of_the_run_are_shown(run: Any, page: str) -> None:
     shown = beside(ranking(run).lines)
     assert [one.method for one in shown] == ["selection", "reno"]
     assert [len(one.lines) for one in shown] == [1, 2]
     assert [short for short, _ in sources(shown)] == ["Qi et al. 2024", "Eyring et al. 2024"]
-    page = render(run)
     assert re.findall(r'class="published" data-method="(\w+)"', page) == ["selection", "reno"]
     assert "Zhou et al." not in page
     results = page[page.index('id="ranking"') : page.index('id="cost"')]
