@@ -16,11 +16,11 @@ from random import Random
 import pandas as pd
 
 import noisekit as nk
+from noisekit.report.votes import within
 from noisekit.store.store import Store
 from noisekit.vote.pairs import pairs
 from noisekit.vote.predictors import ANOTHER
 from noisekit.vote.study import NOISE, Ballot, Rules, Study
-from noisekit.vote.terminal import within
 
 SLIPS = 0.05
 

@@ -36,6 +36,7 @@ from noisekit.report.standing import standings
 from noisekit.report.sweeps import sweeps
 from noisekit.report.tables import DAGGER, Line, Ranking, ranking
 from noisekit.report.versus import LEGEND, Versus
+from noisekit.report.votes import votes
 
 
 def write_report(run: ReportedRun, path: str | Path) -> Path:
@@ -101,6 +102,7 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "categories": categories(run, ranked),
         "sweep_plots": _sweeps(ranked),
         "failures": failures(run.failures(), {line.method: line.label for line in ranked.lines}),
+        "votes": votes(run, {line.method: line.label for line in ranked.lines}),
         "difference_plots": _drawn(
             (m, by_metric(o, ranked.metrics, styles)) for m, o in ranked.models.items()
         ),

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 STANDARD = "standard"
 
 
+class ReportedVotes(Protocol):
+    """Votes on a run; the number of those that count is its length."""
+
+    def __len__(self) -> int: ...
+
+    def rates(self) -> pd.DataFrame:
+        """One row a model, question and two methods: wins, ties, losses, prompts, voters, rate, low, high, always_*."""
+
+    def predictors(self) -> pd.DataFrame:
+        """One row a question, category and metric: votes, accuracy, low, high."""
+
+
 class ReportedRun(Protocol):
     """A finished or half-finished comparison; DESIGN names of columns."""
 
@@ -76,6 +88,9 @@ class ReportedRun(Protocol):
 
     def optimised(self, method: str) -> frozenset[str]:
         """Metrics that the method itself climbed, or was filtered by."""
+
+    def votes(self) -> ReportedVotes:
+        """What people said of pairs of images; of length 0 where nobody did."""
 
     def objective(self, method: str) -> str:
         """What the method's score means."""

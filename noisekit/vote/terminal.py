@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from noisekit.report.source import labels
+from noisekit.report.votes import ends, two, within
 from noisekit.shown import shown
 from noisekit.vote.clusters import VOTERS
 from noisekit.vote.votes import Votes
@@ -54,7 +55,7 @@ def _rates(votes: Votes, named: Mapping[str, str]) -> Rows:
             *(row["model"], row["question"], named[row["method"]], named[row["other"]]),
             *(f"{row['wins']}/{row['ties']}/{row['losses']}", f"{row['prompts']}", f"{row['voters']}"),
             within(row["rate"], row["low"], row["high"]),
-            _ends(row["always_low"], row["always_high"]),
+            ends(row["always_low"], row["always_high"]),
         )
 
 
@@ -82,22 +83,9 @@ def _voters(votes: Votes) -> Rows:
     for row in votes.voters().to_dict("records"):
         yield (
             *(row["voter"], f"{row['votes']}", _share(row["same"], row["repeats"])),
-            *(_share(row["attentive"], row["attention"]), _two(row["left"]), _two(row["ties"])),
+            *(_share(row["attentive"], row["attention"]), two(row["left"]), two(row["ties"])),
             "–" if math.isnan(row["seconds"]) else f"{row['seconds']:.1f}",
         )
-
-
-def within(value: float, low: float, high: float) -> str:
-    """A figure with its interval, ".62 [.55, .68]"."""
-    return _two(value) if math.isnan(low) else f"{_two(value)} {_ends(low, high)}"
-
-
-def _ends(low: float, high: float) -> str:
-    return f"[{_two(low)}, {_two(high)}]"
-
-
-def _two(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
 
 
 def _share(value: float, of: int) -> str:

@@ -19,6 +19,7 @@ from noisekit.evaluation.comparisons import comparisons
 from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import summary
 from noisekit.metrics.info import MetricInfo
+from noisekit.vote.votes import Votes
 
 HOSTILE = "<b>bold</b><script>document.title='owned'</script> & \"a red circle\" <img src=x onerror=alert(1)>"
 PROMPTS = {
@@ -108,6 +109,10 @@ class SyntheticRun:
         return pd.concat(
             [whole, way.assign(method=f"{RENO_LONG} @ 10 candidates", calls=30.0, clip_score=50.0)]
         )
+
+    def votes(self) -> Votes:
+        """Nobody voted."""
+        return Votes([], self.rows, self.ties)
 
     def failures(self) -> pd.DataFrame:
         return pd.DataFrame(

@@ -16,7 +16,7 @@ from noisekit.vote.pairs import pairs
 from noisekit.vote.predictors import ANOTHER
 from noisekit.vote.study import NOISE, Ballot, Rules, Study
 from noisekit.vote.votes import COLUMNS
-from tests.vote.conftest import COSINE, METHODS, RENO
+from tests.vote.conftest import COSINE, HOSTILE, METHODS, RENO
 
 MANY = {f"prompt {number}": ("single", "pair")[number % 2] for number in range(20)}
 #: The worth of an image to a voter who sees the truth: that of its method, as the run's metric "truth" has it.
@@ -131,6 +131,19 @@ def test_votes_pick_a_method_and_nobody_climbs_them(voted, make_run) -> None:
     assert "votes" not in pick(load_run(voted(name="again").folder), calls=100).means
     with pytest.raises(BadValue, match="unknown metric"):
         pick(make_run(name="silent"), calls=100, metric="votes")
+
+
+def test_the_report_says_who_was_preferred_and_what_foretold_it(voted, run: Run) -> None:
+    spoken = voted(prompts=MANY | {HOSTILE: "single"}, asked=("alignment", "overall"))
+    page = spoken.report().read_text(encoding="utf-8")
+    section = page.partition('<section id="votes"')[2].partition("</section>")[0]
+    assert section.count("<tr>") == 2 + 2 * 3 + 2 * 3
+    row = spoken.votes().rates().iloc[0]
+    assert f"{row['wins']} / {row['ties']} / {row['losses']}" in section
+    assert ANOTHER in section and "alignment" in section and "truth" in section
+    assert HOSTILE not in page
+    silent = run.report().read_text(encoding="utf-8")
+    assert 'id="votes"' not in silent and "#votes" not in silent
 
 
 def ballot(one: str, two: str, **more) -> Ballot:
