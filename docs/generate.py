@@ -17,6 +17,7 @@ from noisekit import registry
 from noisekit.errors import BadValue
 from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.parameters import resolved_values, settings
+from noisekit.metrics import weights
 from noisekit.models.cards import Card, cards
 from noisekit.models.outline import Outline
 from noisekit.rewards.cards import variants
@@ -299,6 +300,16 @@ def checkpoints() -> str:
         for name, card in variants().items()
     ]
     return table(["metric", "from", "size", "licence"], rows)
+
+
+def scorers() -> str:
+    """The networks of every scorer of a benchmark, and the command that downloads each."""
+    rows = [
+        [f"`{name}`", part.name, part.home, f"{part.size:g} GB", part.terms, f"`{part.fetching}`"]
+        for name, parts in weights.cards().items()
+        for part in parts
+    ]
+    return table(["metric", "part", "from", "size", "licence", "fetched by"], rows)
 
 
 def suites() -> str:

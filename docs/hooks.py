@@ -43,6 +43,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "few_steps": generate.few_steps,
     "metrics": generate.metrics,
     "checkpoints": generate.checkpoints,
+    "scorers": generate.scorers,
     "suites": generate.suites,
     "commands": generate.commands,
     "colourfulness": lambda: generate.folded(

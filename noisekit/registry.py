@@ -86,7 +86,17 @@ _REWARDS = {
     "color_blue": "noisekit.rewards.color:Blue",
 }
 
-_METRICS = {"truth": "noisekit.metrics.truth:Truth"}
+_METRICS = {
+    "truth": "noisekit.metrics.truth:Truth",
+    "geneval": "noisekit.metrics.geneval.metric:GenEval",
+    "compbench": "noisekit.metrics.compbench.metric:CompBench",
+    "blip_vqa": "noisekit.metrics.compbench.metric:Attributes",
+    "vqa_score": "noisekit.metrics.vqa.vqa_score:VQAScore",
+    "vqa_score_4bit": "noisekit.metrics.vqa.vqa_score:VQAScore4Bit",
+    "soft_tifa": "noisekit.metrics.vqa.soft_tifa:SoftTIFA",
+    "soft_tifa_4bit": "noisekit.metrics.vqa.soft_tifa:SoftTIFA4Bit",
+    "hpsv3": "noisekit.metrics.vqa.hpsv3:HPSv3",
+}
 
 METHODS = with_installed(_METHODS, "noisekit.methods")
 REWARDS = with_installed(_REWARDS, "noisekit.rewards")

@@ -112,8 +112,9 @@ def test_help_needs_no_command(type_in: Typed, typed: str) -> None:
         ("methods", ["standard", "selection", "candidates", "100 (paper)", "cosine", "reno"]),
         (
             "rewards",
-            ["clip_score", "100 cos", "−100 to 100", "0.02", "CLIP ViT-", "aesthetic", "truth", "checker"],
+            ["clip_score", "100 cos", "−100 to 100", "0.02", "CLIP ViT-", "aesthetic"],
         ),
+        ("metrics", ["clip_score", "truth", "checker", "geneval", "compbench", "soft_tifa"]),
         ("prompts", ["tiny", "250"]),
     ],
 )
@@ -183,9 +184,8 @@ def test_generate_writes_an_image_with_its_parameters(type_in: Typed, model: Pat
 
 
 def test_score_matches_images_with_prompts(type_in: Typed, tmp_path: Path) -> None:
-    from tests.evaluation.test_evaluator import CAPTIONS, rendered
-
     from noisekit.store.png import write_png
+    from tests.metrics.test_evaluator import CAPTIONS, rendered
 
     (tmp_path / "pictures").mkdir()
     for name, caption in zip("bca", CAPTIONS):

@@ -319,6 +319,17 @@ class Run:
         """
         return write_table(self._frame, given_path(path), safe_csv=safe_csv)
 
+    def export_images(self, folder: str | Path, layout: str) -> Path:
+        """Write the images as a benchmark's own scripts read them, "geneval" or "t2i_compbench"; see `results.layouts`."""
+        from noisekit.results.layouts import write_layout
+
+        return write_layout(self._frame, self.metadata, self.folder, layout, given_path(folder))
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Row]:
+        """By prompt, what its suite says besides the text."""
+        return {row["prompt"]: row["metadata"] or {} for row in self._store.lines("rows")}
+
     def report(self) -> Path:
         """Write report.html into the run's folder."""
         from noisekit.report import write_report

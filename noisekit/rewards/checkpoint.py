@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -235,5 +236,16 @@ def folder_hash(folder: Path) -> str:
     made = folder / SOURCES
     for file in [made] if made.is_file() else sorted(folder.iterdir()):
         if file.suffix in (".json", ".safetensors", ".txt"):
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+            digest.update(file.name.encode() + b"\0" + bytes.fromhex(blob(file) or _sha256(file)))
     return digest.hexdigest()[:16]
+
+
+def blob(file: Path) -> str:
+    """The SHA-256 under which a hub's cache keeps a large file, "" for others."""
+    real = file.resolve()
+    return real.name if real.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", real.name) else ""
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

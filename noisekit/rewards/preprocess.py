@@ -10,6 +10,7 @@ with: 8-bit values, resized by Pillow. At the native size both only normalise.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -88,7 +89,11 @@ class Preprocess:
 
     def judged_pixels(self, images: Tensor) -> Tensor:
         """The same from 8-bit values, resized by Pillow; no gradient."""
-        pixels = torch.stack([self._judged(picture) for picture in to_pillow(images)]).to(images)
+        return self.picture_pixels(to_pillow(images)).to(images)
+
+    def picture_pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """The same of 8-bit RGB pictures of any sizes."""
+        pixels = torch.stack([self._judged(picture) for picture in pictures])
         return normalised(pixels, self.mean, self.std)
 
     def _judged(self, picture: Image.Image) -> Tensor:

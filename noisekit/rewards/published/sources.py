@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from tqdm.auto import tqdm
 
 from noisekit.errors import CorruptWeights
 from noisekit.rewards.cards import Checkpoint, Source
-from noisekit.rewards.checkpoint import shards
+from noisekit.rewards.checkpoint import blob, shards
 
 #: Where GitHub serves single files as they are.
 GITHUB = "https://raw.githubusercontent.com"
@@ -85,7 +84,7 @@ def fetch(checkpoint: Checkpoint) -> dict[str, Path]:
                 ) from None
     verify(checkpoint, result)
     for path in result.values():
-        if _blob(path) and sha256(path) != _blob(path):
+        if blob(path) and sha256(path) != blob(path):
             raise _broken(path, "the hash under which the hub's cache keeps it")
     return result
 
@@ -104,7 +103,7 @@ def digest(path: Path) -> str:
     if path.name.endswith(INDEX):
         whole = "".join(digest(file) for file in (*shards(path),) if file.is_file())
         return hashlib.sha256((sha256(path) + whole).encode()).hexdigest()
-    return _blob(path) or sha256(path)
+    return blob(path) or sha256(path)
 
 
 def sha256(path: Path) -> str:
@@ -129,12 +128,6 @@ def _hashed(path: Path, kind: str, size: int, modified: int) -> str:
             digest.update(block)
             bar.update(len(block))
     return digest.hexdigest()
-
-
-def _blob(path: Path) -> str:
-    """The hash under which a hub's cache keeps a large file, "" for others."""
-    real = path.resolve()
-    return real.name if real.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", real.name) else ""
 
 
 def _broken(path: Path, promise: str) -> CorruptWeights:
