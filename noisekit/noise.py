@@ -52,6 +52,21 @@ def published_noise(seed: int, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
 
 
+def chi_penalty(noise: Tensor) -> Tensor:
+    """How far a noise ε of d elements is from the shell of Gaussian ones: −K(ε) = ½‖ε‖² − (d − 1)·log‖ε‖.
+
+    K is the log-density of ‖ε‖ under the chi distribution with d degrees of freedom, up to a constant.
+
+    Args:
+        noise: (B, C, h, w).
+
+    Returns:
+        −K (B,), in fp32; least at ‖ε‖ = √(d − 1).
+    """
+    length = noise.float().flatten(1).norm(dim=1)
+    return length**2 / 2 - (noise[0].numel() - 1) * length.log()
+
+
 @dataclass(frozen=True)
 class NoiseSource:
     """The noise of B samples, sample i being (prompts[i], seeds[i]).

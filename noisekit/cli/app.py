@@ -190,7 +190,7 @@ def generate(
     """
     from noisekit.engine.survey import check_climbed, warn_of_unread
     from noisekit.methods import load_method
-    from noisekit.methods.base import checked_prompts
+    from noisekit.methods.inputs import checked_prompts
     from noisekit.plan.sources import ModelSource
     from noisekit.store.png import write_png
     from noisekit.types import ControlledPrompt

@@ -15,14 +15,14 @@ from typing import Any, ClassVar, Self, final
 import torch
 
 from noisekit import registry
-from noisekit.errors import BadValue
 from noisekit.methods import loop
+from noisekit.methods.inputs import checked_prompts, checked_seeds
 from noisekit.methods.loop import Observer
 from noisekit.methods.parameters import check_values, printed_values, resolved_values
 from noisekit.models.base import Marker, Model
 from noisekit.models.cards import Card
 from noisekit.noise import Convention, NoiseSource
-from noisekit.types import LARGEST_SEED, LONGEST_PROMPT, Budget, Candidate, Cost, NoiseResult
+from noisekit.types import Budget, Candidate, Cost, NoiseResult
 
 
 @dataclass(frozen=True)
@@ -192,30 +192,3 @@ class NoiseMethod(ABC):
         texts, numbers = [text for text, _ in pairs], [seed for _, seed in pairs]
         source = NoiseSource(model.noise_shape, texts, numbers, convention, model.device)
         return loop.run(method, model, source, budget or Budget(), progress=progress, observe=observe)
-
-
-def checked_prompts(prompts: str | Sequence[str]) -> list[str]:
-    """Prompts as a list; raise on none, on what is not text, and on texts longer than any encoder reads."""
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts:
-        raise BadValue("no prompts were given; give at least one")
-    for text in texts:
-        if not isinstance(text, str) or not text.strip():
-            raise BadValue(f"prompt {text!r} is not a text with at least one word")
-        if len(text) > LONGEST_PROMPT:
-            start = registry.shortened(text)
-            raise BadValue(
-                f"prompt {start!r} has {len(text)} characters, more than the {LONGEST_PROMPT} allowed; text encoders "
-                "read under 100 words, so shorten it"
-            )
-    return texts
-
-
-def checked_seeds(seeds: Sequence[Any]) -> list[int]:
-    """Seeds as a list; raise on none and on what is not a whole number from 0 to `LARGEST_SEED`."""
-    for seed in seeds:
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
-            raise BadValue(f"seed {registry.printed(seed)} is not a whole number of 0 or more, below 2^63")
-    if not seeds:
-        raise BadValue("no seeds were given; give at least one")
-    return list(seeds)

@@ -75,8 +75,7 @@ class DNO(Rewarded):
         return {**super().usual(card), "noises": "all" if card.eta > 0 else "initial"}
 
     def step_cost(self, model: Model) -> Cost:
-        image, rewards = model.sample_cost(), len(self.climbed)
-        return Cost(image.denoiser, image.denoiser, image.decoder, image.decoder, rewards, rewards)
+        return self.climbed_cost(model)
 
     def delivers_images(self, _model: Model) -> bool:
         return True

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from noisekit.methods.parameters import parameter
 from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
-from noisekit.noise import NoiseSource
+from noisekit.noise import NoiseSource, chi_penalty
 from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
@@ -52,20 +51,16 @@ class ReNO(Rewarded):
 
     @property
     def needs(self) -> tuple[Marker, ...]:
-        one_step = (Marker.ONE_STEP,) if self.through_steps is None else ()
-        return (Marker.DIFFERENTIABLE, *one_step)
+        return (Marker.DIFFERENTIABLE, *([Marker.ONE_STEP] if self.through_steps is None else []))
 
     def step_cost(self, model: Model) -> Cost:
-        image, rewards = model.sample_cost(self.through_steps), len(self.optimised)
-        forward = Cost(image.denoiser, 0, image.decoder, 0, rewards, 0)
-        return forward + Cost(0, image.denoiser, 0, image.decoder, 0, rewards)
+        return self.climbed_cost(model, self.through_steps)
 
     def delivers_images(self, model: Model) -> bool:
         return self.through_steps in (None, model.card.steps)
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
         reward, conditioning = self.reward(model.device), model.encode(prompts)
-        delivered = self.delivers_images(model)
         noise, velocity = source.initial, torch.zeros_like(source.initial)
         for _ in range(self.horizon):
             with torch.enable_grad():
@@ -77,14 +72,10 @@ class ReNO(Rewarded):
                 (gradient,) = torch.autograd.grad(loss, leaf)
             length = gradient.flatten(1).norm(dim=1)
             info = {"reward": rewarded.detach(), "norm": noise.flatten(1).norm(dim=1), "gradient": length}
-            yield Candidate(noise, rewarded.detach(), images.detach() if delivered else None, info)
+            yield Candidate(
+                noise, rewarded.detach(), images.detach() if self.delivers_images(model) else None, info
+            )
             gradient = gradient * (self.clip / length.clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1, 1)
             velocity = self.momentum * velocity + gradient
             step = gradient + self.momentum * velocity if self.ball == "nesterov" else velocity
             noise = noise - self.lr * step
-
-
-def chi_penalty(noise: Tensor) -> Tensor:
-    """−K(ε) = ½‖ε‖² − (d − 1)·log‖ε‖ (B,), in fp32; least at ‖ε‖ = √(d − 1)."""
-    length = noise.float().flatten(1).norm(dim=1)
-    return length**2 / 2 - (noise[0].numel() - 1) * length.log()

@@ -86,6 +86,11 @@ class Rewarded(NoiseMethod, ABC):
         """One noise sampled, decoded and scored."""
         return model.sample_cost() + Cost(reward=len(self.climbed))
 
+    def climbed_cost(self, model: Model, steps: int | None = None) -> Cost:
+        """One noise sampled in `steps` (None: the model's), decoded and scored, and the gradient through all of it."""
+        image, rewards = model.sample_cost(steps), len(self.climbed)
+        return Cost(image.denoiser, image.denoiser, image.decoder, image.decoder, rewards, rewards)
+
     def judge(
         self, model: Model, prompts: Sequence[str], source: NoiseSource, steps: int | None = None
     ) -> Callable[[Sequence[Candidate]], list[Candidate]]:

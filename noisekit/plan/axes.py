@@ -196,7 +196,7 @@ def read_suites(given: Any, where: str, limit: int | None) -> tuple[PromptSuite,
 
 def read_seeds(given: Any, where: str) -> tuple[int, ...]:
     """How many seeds, from 0, or which."""
-    from noisekit.methods.base import checked_seeds
+    from noisekit.methods.inputs import checked_seeds
 
     if isinstance(given, str):
         given = _written_seeds(given, where)

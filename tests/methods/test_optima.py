@@ -5,10 +5,9 @@ import torch
 
 from noisekit.methods import load_method
 from noisekit.methods.cosine import closed_form_gradient
-from noisekit.methods.reno import chi_penalty
 from noisekit.methods.round_trip import cosine_similarity
 from noisekit.models.analytic import AnalyticModel
-from noisekit.noise import NoiseSource, published_noise
+from noisekit.noise import NoiseSource, chi_penalty, published_noise
 
 PROMPTS = ["one", "two", "three"]
 
