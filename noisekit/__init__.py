@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noisekit import errors
-    from noisekit.engine import compare, run_plan, run_search
+    from noisekit.comparison import compare, run_plan, run_search
     from noisekit.methods import NoiseMethod, load_method
     from noisekit.methods.parameters import parameter
     from noisekit.metrics import Evaluator, Metric, MetricInfo, load_metric
@@ -44,7 +44,7 @@ _HOMES = {
     "Prompt": "noisekit.prompts",
     "Reward": "noisekit.rewards",
     "Run": "noisekit.results",
-    "compare": "noisekit.engine",
+    "compare": "noisekit.comparison",
     "load_method": "noisekit.methods",
     "load_metric": "noisekit.metrics",
     "load_model": "noisekit.models",
@@ -54,8 +54,8 @@ _HOMES = {
     "load_run": "noisekit.results",
     "parameter": "noisekit.methods.parameters",
     "pick": "noisekit.results",
-    "run_plan": "noisekit.engine",
-    "run_search": "noisekit.engine",
+    "run_plan": "noisekit.comparison",
+    "run_search": "noisekit.comparison",
 }
 
 __all__ = [

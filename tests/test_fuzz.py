@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from noisekit.engine.states import Contents
+from noisekit.engine.missing import Contents
 from noisekit.errors import NoisekitError
 from noisekit.methods import load_method
 from noisekit.methods.golden_seeds import SeedRanking

@@ -40,7 +40,8 @@ ROOMS = (
         "npnet",
         "methods",
     ),
-    *("prompts", "metrics", "evaluation", "report", "plan", "store", "vote", "results", "engine", "scoring"),
+    *("prompts", "metrics", "evaluation", "report", "plan", "store"),
+    *("vote", "results", "engine", "comparison", "scoring"),
     *("papers", "tiny", "testing", "init", "cli"),
 )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from noisekit.engine.job import Job
-from noisekit.engine.units import Cell, Generation
+from noisekit.engine.units import Cell, Generation, Job
 from noisekit.engine.watch import Watch
 from noisekit.evaluation.noise_statistics import NoiseStatistics, noise_statistics
 from noisekit.hashing import digest

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 import noisekit as nk
-from noisekit.engine import run_plan
-from noisekit.engine.overview import overview
+from noisekit.comparison import run_plan
+from noisekit.engine.forecast.overview import overview
+from noisekit.engine.forecast.why import explain, explain_score
 from noisekit.engine.units import Generation, Scoring
-from noisekit.engine.why import explain, explain_score
 from noisekit.engine.worker import Tools
 from noisekit.errors import BadValue, NoisekitError
 from noisekit.models.base import Conditioning

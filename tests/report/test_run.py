@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.report import show
 from noisekit.results import load_run
 from tests.pipelines import stable_diffusion

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from noisekit.cli import main
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.errors import BadValue, Unwritable
 from noisekit.results import load_run
 from noisekit.store.columns import Form, read_scores

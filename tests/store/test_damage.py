@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import fields
 from PIL import Image
 
-from noisekit.engine.states import Contents
+from noisekit.engine.missing import Contents
 from noisekit.errors import BadValue
 from noisekit.evaluation.rings import sizes
 from noisekit.report import page, write_report

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 import noisekit as nk
-from noisekit.engine.job import Job
-from noisekit.engine.why import explain
+from noisekit.engine.forecast.why import explain
+from noisekit.engine.units import Job
 from noisekit.errors import BadValue
 from noisekit.methods.inversion import Inversion
 from noisekit.models import Model

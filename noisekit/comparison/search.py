@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from noisekit.engine.runner import carry_out
+from noisekit.comparison.compare import carry_out
 from noisekit.engine.shelf import Shelf
 from noisekit.errors import BadValue, NotSupported
 from noisekit.evaluation.statistics import STANDARD, summary

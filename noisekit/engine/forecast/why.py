@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from noisekit import registry
-from noisekit.engine.job import Job
+from noisekit.engine.units import Job
 from noisekit.errors import BadValue
 from noisekit.hashing import digest
 from noisekit.metrics import Metric, MetricInfo

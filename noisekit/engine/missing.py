@@ -1,4 +1,4 @@
-"""The states of cells: which images are there, which are still to be made or scored, and which went wrong.
+"""What a store lacks of the jobs of a plan: `missing(jobs, store) → units`, by the states of their cells.
 
 done       the image and all its scores are there
 unscored   the image is there and lacks metrics
@@ -11,16 +11,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
-from noisekit.engine.cells import batches
-from noisekit.engine.job import Job
-from noisekit.engine.units import Cell, Generation, Scoring, Unit
+from noisekit.engine.resolve import Resolved
+from noisekit.engine.units import Cell, Generation, Job, Scoring, Unit, batches
+from noisekit.errors import BadValue
 from noisekit.plan.shard import Shard
 from noisekit.prompts import Prompt, PromptSuite
 from noisekit.store.columns import Form
 from noisekit.store.store import Row, Store
+
+#: Stored images that are read and scored at once.
+EVALUATED = 64
 
 #: An image that was tried, and the metric that it was to be scored by; None when it could not be made.
 Attempt = tuple[str, str | None]
@@ -92,6 +96,71 @@ class Cells:
             yield Generation(self.job, self.suite, tuple(some_prompts), tuple(some_seeds))
 
 
+@dataclass(frozen=True)
+class Missing:
+    """The cells of all jobs on all suites by state, and what the store holds."""
+
+    cells: tuple[Cells, ...]
+    contents: Contents
+
+    def __len__(self) -> int:
+        """How many images there are in all, done or not."""
+        return sum(map(len, self.cells))
+
+    def count(self, state: Literal["done", "unscored", "missing", "failed"]) -> int:
+        """How many images are in a state."""
+        return sum(len(getattr(own, state)) for own in self.cells)
+
+    def units(self, batch: int | None) -> Iterator[Unit]:
+        """All that is left to do, job by job, `batch` images at once (None: what the model's card says)."""
+        for own in self.cells:
+            yield from own.units(batch or own.job.batch)
+
+    def scorings(self) -> Iterator[Scoring]:
+        """The scores that stored images lack, metric by metric."""
+        lacking: dict[str, list[Row]] = {}
+        for own in self.cells:
+            for row, metrics in own.unscored:
+                for metric in metrics:
+                    lacking.setdefault(metric, []).append(row)
+        for metric, rows in lacking.items():
+            for start in range(0, len(rows), EVALUATED):
+                yield Scoring(tuple(rows[start : start + EVALUATED]), (metric,))
+
+
+def missing(
+    jobs: Resolved, store: Store | None, shard: Shard | None = None, retry_failed: bool = False
+) -> Missing:
+    """What a store lacks of the jobs of a plan.
+
+    Args:
+        jobs: what the plan comes to.
+        store: that is read; None where there is none yet.
+        shard: only the images of this part.
+        retry_failed: count what failed as missing.
+
+    Raises:
+        BadValue: where the store holds images of a job under another model's name.
+    """
+    contents, evaluator = Contents(store), jobs.tools.evaluator
+    check_names(jobs.jobs, contents)
+    cells = tuple(
+        cells_of(
+            job,
+            suite,
+            jobs.seeds,
+            list(evaluator.metrics),
+            lambda key, name, prompt: evaluator.score_id(key, name, prompt) in contents.scores,
+            contents,
+            shard=shard or Shard(),
+            retry_failed=retry_failed,
+        )
+        for job in jobs.jobs
+        for suite in jobs.suites
+    )
+    return Missing(cells, contents)
+
+
 def cells_of(
     job: Job,
     suite: PromptSuite,
@@ -136,3 +205,16 @@ def cells_of(
         for row, (_, prompt, wanted) in zip(rows, unscored, strict=True)
     )
     return Cells(job, suite.name, tuple(done), scorable, tuple(missing), tuple(failed))
+
+
+def check_names(jobs: Sequence[Job], contents: Contents) -> None:
+    """Raise where a store holds images of a job under another model's name: tables would show that name alone."""
+    named = contents.table[["setting", "model"]].drop_duplicates()
+    stored: dict[str, str] = dict(zip(named["setting"], named["model"], strict=True))
+    for job in jobs:
+        name = job.labels["model"]
+        if stored.get(job.setting, name) != name:
+            raise BadValue(
+                f"the store holds images of this very model as {stored[job.setting]!r}, and it is given as {name!r}; call "
+                "it as before, or use another store"
+            )

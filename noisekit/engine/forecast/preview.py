@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 
-from noisekit.engine.estimate import Pace
-from noisekit.engine.job import Job, labels_of
-from noisekit.engine.overview import Absent, Line, Overview, opened
-from noisekit.engine.states import Contents, cells_of
-from noisekit.engine.survey import Incompatible, climbed_rewards, distinct_suites
+from noisekit.engine.forecast.overview import Absent, Line, Overview, Pace, opened
+from noisekit.engine.missing import Contents, cells_of
+from noisekit.engine.resolve import Incompatible, climbed_rewards, distinct_suites
+from noisekit.engine.units import Job, labels_of
 from noisekit.engine.watch import covered
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.hashing import digest

@@ -1,4 +1,10 @@
-"""What there is to do before it is done: the states of a plan's cells, without a change to the store."""
+"""What there is to do before it is done: the states of a plan's cells, and how long it will take. The store stays as it is.
+
+    seconds of an image = median of the same setting's images, else
+                          calls expected × median seconds per call of the same model's images, else unknown
+
+Seconds are per image in batches as they were run, so the estimate is for the machine that wrote the store.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +13,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from noisekit.engine.estimate import Pace
+import pandas as pd
+
+from noisekit.engine.missing import Cells, missing
+from noisekit.engine.resolve import Incompatible, resolve
 from noisekit.engine.shelf import Shelf
-from noisekit.engine.states import Cells, Contents
-from noisekit.engine.survey import Incompatible, survey
+from noisekit.engine.units import Job
 from noisekit.errors import BadValue
+from noisekit.hashing import digest
 from noisekit.metrics import Metric
 from noisekit.plan.plan import Plan
 from noisekit.plan.shard import Shard
 from noisekit.store.store import MANIFEST, Store
+
+
+class Pace:
+    """What images of each setting took, and calls of each model: from rows with setting, model_id, calls and seconds."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        timed = rows[rows["calls"] > 0]
+        per_call = (timed["seconds"] / timed["calls"]).astype(float)
+        self.images = rows["seconds"].astype(float).groupby(rows["setting"]).median().to_dict()
+        self.calls = per_call.groupby(timed["model_id"]).median().to_dict()
+
+    def seconds(self, job: Job) -> float | None:
+        """Seconds of one image of a job; None where neither it nor its model has been timed."""
+        if job.setting in self.images:
+            return float(self.images[job.setting])
+        per_call = self.calls.get(digest(job.identity))
+        if per_call is None:
+            return job.budget.seconds
+        limits = [job.calls * per_call, job.budget.seconds]
+        return min(seconds for seconds in limits if seconds is not None)
 
 
 @dataclass(frozen=True)
@@ -94,12 +123,11 @@ def overview(
 ) -> Overview:
     """The states of a plan's cells in a store, which may be one that is not there yet; nothing is written."""
     there = opened(plan, store)
-    found = survey(plan, plan.folder(store), strict=False, shelf=Shelf())
-    contents = Contents(there)
-    cells = found.cells(contents, shard or Shard(), retry_failed)
-    pace = Pace(contents.table)
-    lines = tuple(Line.of(own, pace) for own in cells)
-    return Overview(lines, found.incompatible, cells, there, found.tools.evaluator.metrics)
+    jobs = resolve(plan, plan.folder(store), strict=False, shelf=Shelf())
+    work = missing(jobs, there, shard, retry_failed)
+    pace = Pace(work.contents.table)
+    lines = tuple(Line.of(own, pace) for own in work.cells)
+    return Overview(lines, jobs.incompatible, work.cells, there, jobs.tools.evaluator.metrics)
 
 
 def opened(plan: Plan, store: str | Path | None) -> Store | None:

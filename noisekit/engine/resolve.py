@@ -1,4 +1,7 @@
-"""Survey a plan before anything is computed: load what it names, pair models with methods, and see what is left to do."""
+"""What a plan comes to: `resolve(plan) → jobs`, every method with every model and budget that it goes with.
+
+Models and metrics are loaded here, one model after another, so that whatever cannot work is told before the first image.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from noisekit.engine.job import Job
 from noisekit.engine.shelf import Shelf
-from noisekit.engine.states import Cells, Contents, cells_of
+from noisekit.engine.units import Job
 from noisekit.engine.watch import covered
 from noisekit.engine.worker import Tools
 from noisekit.errors import BadValue, NoisekitError, NotSupported
@@ -21,7 +23,6 @@ from noisekit.models import Model
 from noisekit.models.outline import NotLoaded
 from noisekit.plan.plan import Plan
 from noisekit.plan.reading import at
-from noisekit.plan.shard import Shard
 from noisekit.prompts import PromptSuite
 from noisekit.registry import shortened
 from noisekit.rewards import check_weights
@@ -36,36 +37,17 @@ class Incompatible(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Survey:
+class Resolved:
     """What a plan comes to: its jobs, the pairs that do not go together, and the tools that the work needs."""
 
-    plan: Plan
     suites: tuple[PromptSuite, ...]
+    seeds: tuple[int, ...]
     jobs: tuple[Job, ...]
     incompatible: tuple[Incompatible, ...]
     tools: Tools
 
-    def cells(self, contents: Contents, shard: Shard, retry_failed: bool = False) -> list[Cells]:
-        """The states of all cells, job by job, given what a store holds; raises as `check_names` does."""
-        check_names(self.jobs, contents)
-        evaluator = self.tools.evaluator
-        return [
-            cells_of(
-                job,
-                suite,
-                self.plan.seeds,
-                list(evaluator.metrics),
-                lambda key, name, prompt: evaluator.score_id(key, name, prompt) in contents.scores,
-                contents,
-                shard=shard,
-                retry_failed=retry_failed,
-            )
-            for job in self.jobs
-            for suite in self.suites
-        ]
 
-
-def survey(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: bool = False) -> Survey:
+def resolve(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: bool = False) -> Resolved:
     """Load the models of a plan, one after another, and its metrics.
 
     shelf: keeps the model that was loaded last. strict: raise on a pair that does not go together, instead of listing it.
@@ -108,7 +90,7 @@ def survey(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: boo
     )
     with at("metrics"):
         _ = tools.evaluator  # what cannot be loaded is told here, and not at the first image
-    return Survey(plan, suites, tuple(distinct_jobs(jobs)), tuple(incompatible), tools)
+    return Resolved(suites, plan.seeds, tuple(distinct_jobs(jobs)), tuple(incompatible), tools)
 
 
 def check_rewards(
@@ -168,19 +150,6 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
         if names.setdefault(name, job.setting) != job.setting:
             raise BadValue(f"two different models are both called {name[0]!r}; compare them in two stores")
     return list(distinct.values())
-
-
-def check_names(jobs: Sequence[Job], contents: Contents) -> None:
-    """Raise where a store holds images of a job under another model's name: tables would show that name alone."""
-    named = contents.table[["setting", "model"]].drop_duplicates()
-    stored: dict[str, str] = dict(zip(named["setting"], named["model"], strict=True))
-    for job in jobs:
-        name = job.labels["model"]
-        if stored.get(job.setting, name) != name:
-            raise BadValue(
-                f"the store holds images of this very model as {stored[job.setting]!r}, and it is given as {name!r}; call "
-                "it as before, or use another store"
-            )
 
 
 def distinct_suites(suites: Sequence[PromptSuite]) -> tuple[PromptSuite, ...]:
