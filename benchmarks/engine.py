@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from noisekit.comparison import run_plan
 from noisekit.cost import counted
-from noisekit.engine import run_plan
 from noisekit.models.analytic import AnalyticModel
 from noisekit.models.base import Conditioning
 from noisekit.plan import load_plan

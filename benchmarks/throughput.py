@@ -18,9 +18,8 @@ from pathlib import Path
 
 import torch
 
-from noisekit.engine.job import Job
 from noisekit.engine.shelf import Shelf
-from noisekit.engine.units import Generation
+from noisekit.engine.units import Generation, Job
 from noisekit.engine.worker import Tools, Worker
 from noisekit.methods import load_method
 from noisekit.metrics import Evaluator

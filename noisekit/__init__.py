@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noisekit import errors
-    from noisekit.engine import compare, run_plan, run_search
+    from noisekit.comparison import compare, run_plan, run_search
     from noisekit.methods import NoiseMethod, load_method
     from noisekit.methods.parameters import parameter
     from noisekit.metrics import Evaluator, Metric, MetricInfo, load_metric
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from noisekit.noise import NoiseSource
     from noisekit.plan import Plan, load_plan
     from noisekit.prompts import Prompt, load_prompts
-    from noisekit.results import pick
+    from noisekit.results import Run, load_run, pick
     from noisekit.rewards import Reward, load_reward
-    from noisekit.runs import Run, load_run
     from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, NoiseResult
 
 __version__ = "0.1.0"
@@ -44,19 +43,19 @@ _HOMES = {
     "Plan": "noisekit.plan",
     "Prompt": "noisekit.prompts",
     "Reward": "noisekit.rewards",
-    "Run": "noisekit.runs",
-    "compare": "noisekit.engine",
+    "Run": "noisekit.results",
+    "compare": "noisekit.comparison",
     "load_method": "noisekit.methods",
     "load_metric": "noisekit.metrics",
     "load_model": "noisekit.models",
     "load_plan": "noisekit.plan",
     "load_prompts": "noisekit.prompts",
     "load_reward": "noisekit.rewards",
-    "load_run": "noisekit.runs",
+    "load_run": "noisekit.results",
     "parameter": "noisekit.methods.parameters",
     "pick": "noisekit.results",
-    "run_plan": "noisekit.engine",
-    "run_search": "noisekit.engine",
+    "run_plan": "noisekit.comparison",
+    "run_search": "noisekit.comparison",
 }
 
 __all__ = [

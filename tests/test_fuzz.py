@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from noisekit.engine.states import Contents
+from noisekit.engine.missing import Contents
 from noisekit.errors import NoisekitError
 from noisekit.methods import load_method
 from noisekit.methods.golden_seeds import SeedRanking
@@ -147,7 +147,7 @@ def test_strings_of_methods_and_models(examples: int) -> None:
 
 @pytest.fixture
 def store(root: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(root / "tests" / "data" / "store-1", tmp_path / "store"))
+    return Path(shutil.copytree(root / "tests" / "data" / "store-0.1.0", tmp_path / "store"))
 
 
 def lines() -> Iterator[st.SearchStrategy[tuple[Kind, bytes]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisekit.engine.runner import run_plan
+from noisekit.comparison.compare import run_plan
 from noisekit.plan.plan import load_plan
 from noisekit.rewards import BUNDLED
 

@@ -116,7 +116,7 @@ def compare(
       noisekit compare --model ./my-model --prompts my.txt --metrics clip_score --store runs/mine
       noisekit compare --model sdxl-turbo --methods reno --weights published --low-memory --store runs/small-gpu
     """
-    from noisekit.engine import compare as compare_methods
+    from noisekit.comparison import compare as compare_methods
     from noisekit.models.loading import split_models
 
     quiet()
@@ -188,7 +188,7 @@ def generate(
       noisekit generate "a red circle" --method "cosine(steps=20)" --seconds 10 -o circle.png
       noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
     """
-    from noisekit.engine.survey import check_climbed, warn_of_unread
+    from noisekit.engine.resolve import check_climbed, warn_of_unread
     from noisekit.methods import load_method
     from noisekit.methods.inputs import checked_prompts
     from noisekit.plan.sources import ModelSource

@@ -97,8 +97,8 @@ def run(
       noisekit papers run reno-iterations --model tiny --scale 0.05 --store runs/try
     """
     from noisekit.cli.run import show as show_preview
-    from noisekit.engine import run_plan
-    from noisekit.engine.preview import preview
+    from noisekit.comparison import run_plan
+    from noisekit.engine.forecast.preview import preview
     from noisekit.papers import agreements, load_table
     from noisekit.papers.tables import tried_on
     from noisekit.plan import load_plan

@@ -15,7 +15,7 @@ from noisekit.errors import BadValue
 from noisekit.paths import given_path
 
 if TYPE_CHECKING:
-    from noisekit.engine.overview import Overview
+    from noisekit.engine.forecast.overview import Overview
     from noisekit.methods import NoiseMethod
     from noisekit.plan import Plan
 
@@ -95,7 +95,7 @@ def explain(
       noisekit plan explain plan.yaml
       noisekit plan explain plan.yaml --store runs/mine
     """
-    from noisekit.engine.preview import preview
+    from noisekit.engine.forecast.preview import preview
     from noisekit.plan import load_plan
 
     loaded = load_plan(plan)

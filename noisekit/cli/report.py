@@ -67,9 +67,9 @@ def tell(run: Run, *, report: bool) -> int:
         The exit code: 1 where images failed.
     """
     if report:
-        from noisekit.report import show, write_report
+        from noisekit.report import show
 
-        page = write_report(run, run.folder / "report.html")
+        page = run.report()
         show(run, console())
         say(page)
     else:

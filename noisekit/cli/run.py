@@ -20,8 +20,8 @@ from noisekit.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from noisekit.engine.overview import Absent, Overview
-    from noisekit.engine.search import Found
+    from noisekit.comparison.search import Found
+    from noisekit.engine.forecast.overview import Absent, Overview
 
 Executor = Annotated[
     str, typer.Option(help="Where the work is done: inprocess, or ray on this machine or a cluster.")
@@ -73,8 +73,8 @@ def run(
       noisekit run plan.yaml --retry-failed
       noisekit run plan.yaml --device cuda --dtype bf16 --low-memory
     """
-    from noisekit.engine import run_plan, run_search
-    from noisekit.engine.preview import preview
+    from noisekit.comparison import run_plan, run_search
+    from noisekit.engine.forecast.preview import preview
     from noisekit.plan import load_plan
     from noisekit.plan.shard import Shard
 

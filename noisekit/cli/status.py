@@ -14,7 +14,7 @@ from noisekit.errors import BadValue
 from noisekit.shown import shown
 
 if TYPE_CHECKING:
-    from noisekit.engine.overview import Overview
+    from noisekit.engine.forecast.overview import Overview
     from noisekit.results import Run
 
 #: Failures that are shown one by one.
@@ -48,7 +48,7 @@ def status(
     if plan is None:
         _show_images(loaded)
     else:
-        from noisekit.engine.overview import overview
+        from noisekit.engine.forecast.overview import overview
         from noisekit.plan import load_plan  # what a plan lacks depends on models and weights
 
         chosen = load_plan(plan)
@@ -82,7 +82,7 @@ def _show_images(run: Run) -> None:
 def _show_why(found: Overview) -> None:
     from rich.text import Text
 
-    from noisekit.engine.why import explain, explain_score
+    from noisekit.engine.forecast.why import explain, explain_score
 
     jobs = {cells.job.setting: cells.job for cells in found.cells if cells.missing}
     lacking = Counter(name for cells in found.cells for _, metrics in cells.unscored for name in metrics)

@@ -129,13 +129,12 @@ def show(
     from noisekit.results import load_run
     from noisekit.vote import terminal
 
-    loaded = load_run(run)
-    votes = loaded.votes()
+    votes = load_run(run).votes()
     if not len(votes):
         raise BadValue(
             f"nobody has voted on run {str(run)!r} yet; `noisekit vote {run}` serves a page for it"
         )
-    terminal.show(votes.without(*registry.split(without or "")), loaded.arms, console())
+    terminal.show(votes.without(*registry.split(without or "")), console())
 
 
 @app.command()

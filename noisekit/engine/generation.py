@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from noisekit.engine.job import Job
-from noisekit.engine.units import Cell, Generation
+from noisekit.engine.units import Cell, Generation, Job
 from noisekit.engine.watch import Watch
 from noisekit.evaluation.noise_statistics import NoiseStatistics, noise_statistics
 from noisekit.hashing import digest
@@ -49,7 +48,7 @@ class Generated:
 
     def _row(self, store: Store, model_id: str, i: int, cell: Cell) -> Row:
         job, result, noises = self.unit.job, self.result, self.statistics
-        about = {**job.columns, "prompt": cell.prompt.text, "seed": cell.seed}
+        about = {**job.labels, "prompt": cell.prompt.text, "seed": cell.seed}
         how = {"identity": job.identity, "budget": asdict(job.budget), "noise": job.convention}
         image = store.save_image(cell.id, result.images[i], about | how | {"generation": cell.id})
         return {

@@ -1,15 +1,92 @@
-"""Units of work: images to generate and score, or stored images to score. Each can be halved, down to one image."""
+"""What there is to work on: jobs, their cells, and units of cells that workers are given.
+
+job    one method on one model under a budget, with everything resolved that decides its images
+cell   one image of a job: a prompt and a seed
+unit   cells that are generated at once, or stored images that are scored; each can be halved, down to one image
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
-from noisekit.engine.cells import batches
-from noisekit.engine.job import Job
+from noisekit.hashing import digest
+from noisekit.methods import NoiseMethod
+from noisekit.models import Model
+from noisekit.plan.sources import ModelSource
 from noisekit.prompts import Prompt
+from noisekit.store.identity import generation_id, setting_fields
 from noisekit.store.store import Row
+from noisekit.types import Budget, Convention
+
+Item = TypeVar("Item")
+Batch = tuple[list[Prompt], list[int]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A method, resolved for a model, and the budget of each image. It holds no network, so it travels to any worker.
+
+    fields: what `setting` is the hash of. labels: the names of model and method in tables. batch: images that the model's
+    card puts through at once. calls: denoiser evaluations that one image is expected to take.
+    """
+
+    source: ModelSource
+    method: NoiseMethod
+    budget: Budget
+    convention: Convention
+    fields: Mapping[str, Any]
+    setting: str
+    labels: Mapping[str, str]
+    batch: int
+    calls: float
+
+    @classmethod
+    def of(
+        cls, source: ModelSource, model: Model, method: NoiseMethod, budget: Budget, convention: Convention
+    ) -> Job:
+        """Resolve a method for the model of a source, and check that the two go together, weights included."""
+        resolved = method.resolved(model)
+        resolved.check(model)
+        # Standard sampling spends the least that an image can cost: no budget changes it.
+        own = budget if resolved.horizon else Budget()
+        fields = setting_fields(model, resolved, own, convention)
+        labels = labels_of(model, resolved, own)
+        calls = resolved.cost(model).calls
+        return cls(
+            source=source,
+            method=resolved,
+            budget=own,
+            convention=convention,
+            fields=fields,
+            setting=digest(fields),
+            labels=labels,
+            batch=model.card.batch,
+            calls=calls if own.calls is None else min(calls, own.calls),
+        )
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The model's identity."""
+        identity: Mapping[str, Any] = self.fields["model"]
+        return identity
+
+    def image_id(self, prompt: str, seed: int) -> str:
+        """The id of one image. The pixels of a control image count where the model follows them."""
+        follows = "control_scale" in self.identity
+        return generation_id(self.setting, prompt if follows else str(prompt), seed)
+
+
+def labels_of(model: Model, method: NoiseMethod, budget: Budget) -> dict[str, str]:
+    """The names of a model and a resolved method in tables."""
+    return {"model": model.label, "method": f"{method}{_suffix(budget)}"}
+
+
+def _suffix(budget: Budget) -> str:
+    limits = {"s": budget.seconds, " calls": budget.calls, " candidates": budget.candidates}
+    given = [f"{limit:g}{unit}" for unit, limit in limits.items() if limit is not None]
+    return f" @ {', '.join(given)}" if given else ""
 
 
 class Cell(NamedTuple):
@@ -72,3 +149,25 @@ class Scoring:
 
 
 Unit = Generation | Scoring
+
+
+def batches(
+    prompts: Sequence[Prompt], seeds: Sequence[int], done: Collection[tuple[str, int]], size: int
+) -> Iterator[Batch]:
+    """Cover exactly the (prompt, seed) that are not `done`, as ids, with products of prompts and seeds up to `size`.
+
+    A method takes every seed of every prompt that it is given, so prompts with the same missing seeds go together.
+    """
+    groups: dict[tuple[int, ...], list[Prompt]] = {}
+    for prompt in prompts:
+        missing = tuple(seed for seed in seeds if (prompt.id, seed) not in done)
+        groups.setdefault(missing, []).append(prompt)
+    for missing, alike in groups.items():
+        for some_seeds in _chunks(missing, size):
+            for some_prompts in _chunks(alike, max(1, size // len(some_seeds))):
+                yield list(some_prompts), list(some_seeds)
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -12,21 +12,18 @@ budgets annealed searches are run once each, and the others once, under the wide
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import astuple
 from itertools import accumulate, islice
 
 from torch import Tensor
 
-from noisekit.engine.states import Cells
 from noisekit.methods import NoiseMethod
 from noisekit.methods.loop import FinalImage
 from noisekit.metrics import Evaluator
 from noisekit.models import Model
 from noisekit.noise import Convention, NoiseSource
 from noisekit.prompts import Prompt
-from noisekit.store.store import Store
 from noisekit.types import COUNTED, Budget, Candidate
 
 
@@ -90,22 +87,6 @@ def _wider(one: Budget, other: Budget) -> bool:
         for a, b in zip(astuple(one), astuple(other), strict=True)
     ]
     return all(a >= b for a, b in limits)
-
-
-def warn_of_unwatched(store: Store, cells: Sequence[Cells]) -> None:
-    """Say of which searches there are no curves and will be none, since their images are there already."""
-    jobs = {key: own.job for own in cells for key in own.done}
-    anytime = {key for key, job in jobs.items() if job.method.horizon > 1 and job.method.anytime(1)}
-    if not anytime:
-        return
-    first = {row["id"]: row["points"][0] for row in store.lines("traces") if row["id"] in anytime}
-    blind = [key for key, point in first.items() if not any(name.startswith("metric_") for name in point)]
-    if blind:
-        methods = ", ".join(dict.fromkeys(jobs[key].labels["method"] for key in blind))
-        warnings.warn(
-            f"{len(blind)} images were made without curves by {methods}, and stay so; for their curves use another store",
-            stacklevel=4,
-        )
 
 
 def is_checkpoint(count: int) -> bool:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 from noisekit.engine.generation import Generated, generate, warm_up
 from noisekit.engine.halving import Halving, Problem
-from noisekit.engine.scorer import Scorer
 from noisekit.engine.shelf import Shelf
 from noisekit.engine.units import Generation, Scoring, Unit
+from noisekit.hashing import digest
 from noisekit.metrics import Evaluator
+from noisekit.prompts import Prompt
 from noisekit.store.store import Row, Store
-from noisekit.types import Arm, Convention
+from noisekit.types import Convention
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,31 @@ class Tools:
         """Travel without what is loaded."""
         given = [getattr(self, own.name) for own in fields(self) if own.name != "shelf"]
         return type(self), tuple(given)
+
+
+class Scorer:
+    """Scores stored images by the metrics of an evaluator."""
+
+    def __init__(self, store: Store, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+        self._image = lru_cache(evaluator.batch)(store.image)  # each metric reads the same images
+
+    def scores(self, unit: Scoring) -> list[Row]:
+        """One row of kind "scores" an image and metric of the unit."""
+        images = [self._image(row["image"]) for row in unit.rows]
+        scored: list[Row] = []
+        for name in unit.metrics:
+            metric = self.evaluator.metrics[name]
+            prompts = [prompt_of(row) for row in unit.rows]
+            values = self.evaluator.scores(images, prompts, [name])
+            cut = metric.cut([prompt.text for prompt in prompts])
+            about = {"metric": name, "metric_id": digest(metric.identity)}
+            for i, row in enumerate(unit.rows):
+                own = {column: column_values[i] for column, column_values in values.items()}
+                ids = {"id": row["id"], "score_id": self.evaluator.score_id(row["id"], name, prompts[i])}
+                unread = {"cut": cut[i]} if cut[i] else {}  # tokens of the prompt that the metric left out
+                scored.append(ids | about | {"values": own} | unread)
+        return scored
 
 
 class Worker:
@@ -113,15 +139,14 @@ class Worker:
 def failed(unit: Generation, problem: Problem) -> Row:
     """The row of kind "failures" about the one image of a unit that could not be made."""
     (cell,) = unit.cells
-    about = {**unit.job.columns, "suite": unit.suite, "prompt": cell.prompt.text, "seed": cell.seed}
+    about = {**unit.job.labels, "suite": unit.suite, "prompt": cell.prompt.text, "seed": cell.seed}
     return _failure(cell.id, unit.job.setting, None, about, problem)
 
 
 def unscored(unit: Scoring, problem: Problem) -> Row:
     """The row of kind "failures" about the one image of a unit that a metric could not score."""
     (row,), (metric,) = unit.rows, unit.metrics
-    about = {"model": row["model"], **Arm.read(row).columns}
-    about |= {name: row[name] for name in ("suite", "prompt", "seed")}
+    about = {name: row.get(name) for name in ("model", "method", "suite", "prompt", "seed")}
     return _failure(
         row["id"], row["setting"], metric, about, replace(problem, reason=f"{metric}: {problem.reason}")
     )
@@ -130,3 +155,15 @@ def unscored(unit: Scoring, problem: Problem) -> Row:
 def _failure(key: str, setting: str, metric: str | None, about: Row, problem: Problem) -> Row:
     what = {"metric": metric, "reason": problem.reason, "where": problem.where}
     return {"id": key, "setting": setting, **about, **what}
+
+
+def prompt_of(row: Row) -> Prompt:
+    """The prompt of a stored image, with the record that it came with."""
+    return Prompt(row["prompt"], metadata=row["metadata"] or {})
+
+
+def describe(store: Store, evaluator: Evaluator) -> None:
+    """Write down what each metric is, where the store does not say yet."""
+    described = {row["metric_id"] for row in store.lines("metrics")}
+    facts = {digest(metric.identity): asdict(metric.info) for metric in evaluator.metrics.values()}
+    store.append("metrics", [{"metric_id": key} | facts[key] for key in facts if key not in described])

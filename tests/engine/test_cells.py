@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import noisekit as nk
-from noisekit.engine.cells import batches
+from noisekit.engine.units import batches
 from noisekit.engine.watch import is_checkpoint
 from noisekit.hashing import digest
 from noisekit.metrics import Evaluator

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import noisekit as nk
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.results import Run, load_run
 from noisekit.rewards import loading

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 import noisekit as nk
-from noisekit.engine import run_plan
-from noisekit.engine.overview import overview
+from noisekit.comparison import run_plan
+from noisekit.engine.forecast.overview import overview
+from noisekit.engine.forecast.why import explain, explain_score
 from noisekit.engine.units import Generation, Scoring
-from noisekit.engine.why import explain, explain_score
 from noisekit.engine.worker import Tools
 from noisekit.errors import BadValue, NoisekitError
 from noisekit.models.base import Conditioning
@@ -365,6 +365,11 @@ def test_why_a_key_misses_is_the_field_that_differs(tmp_path: Path) -> None:
     assert others == ["model.width: stored 0.5, wanted 0.25", "model.steps: stored 2, wanted 4"]
     _, *others = why(budget={"calls": 9})
     assert others == ["budget.calls: stored (none), wanted 9"]
+
+    for file in (tmp_path / "settings").glob("*"):
+        file.unlink()  # as in a store that was begun before settings were written down
+    _, *others = why(CountingModel(steps=4), methods=[SELECTION.replace("candidates=3", "candidates=4")])
+    assert others == ["method.candidates: stored 3, wanted 4", "model.steps: stored 2, wanted 4"]
 
 
 def test_why_a_score_is_lacking_is_the_fact_that_differs(

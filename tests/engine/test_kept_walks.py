@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.models.analytic import AnalyticModel
 from noisekit.results import load_run
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from torch import Tensor
 
-from noisekit.engine import run_plan
+from noisekit.comparison import run_plan
 from noisekit.errors import BadValue
 from noisekit.plan import load_plan
 from noisekit.results import Run

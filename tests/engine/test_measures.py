@@ -16,7 +16,7 @@ from scipy.special import expit
 from scipy.stats import kurtosis
 
 import noisekit as nk
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.metrics.info import MetricInfo
 from noisekit.results import Run, load_run
 from noisekit.rewards import load_reward

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.errors import BadValue
 from noisekit.models import load_model
 from tests.pipelines import stable_diffusion

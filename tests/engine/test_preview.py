@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import noisekit as nk
-from noisekit.engine import run_plan
-from noisekit.engine.overview import Overview, overview
-from noisekit.engine.preview import preview
+from noisekit.comparison import run_plan
+from noisekit.engine.forecast.overview import Overview, overview
+from noisekit.engine.forecast.preview import preview
 from noisekit.models.cards import cards
 from noisekit.models.outline import Outline
 from noisekit.plan import load_plan

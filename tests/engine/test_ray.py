@@ -25,13 +25,16 @@ ray = pytest.importorskip("ray", reason="needs Ray: install the extra of that na
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-from noisekit.engine import run_plan  # noqa: E402
+from noisekit.comparison import run_plan  # noqa: E402
 from noisekit.engine.executors import load_executor  # noqa: E402
 from noisekit.engine.executors.cluster import Machines  # noqa: E402
 from noisekit.engine.executors.ray import check_shared  # noqa: E402
 from noisekit.engine.executors.remainder import remainder  # noqa: E402
-from noisekit.engine.job import Job  # noqa: E402
-from noisekit.engine.units import Generation, Scoring  # noqa: E402
+from noisekit.engine.units import (  # noqa: E402
+    Generation,
+    Job,
+    Scoring,
+)
 from noisekit.engine.worker import Tools, Worker  # noqa: E402
 from noisekit.errors import BadValue, NotSupported  # noqa: E402
 from noisekit.methods import load_method  # noqa: E402

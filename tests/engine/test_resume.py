@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from noisekit.engine import run_plan
+from noisekit.comparison import run_plan
 from noisekit.plan import load_plan
 from noisekit.plan.shard import Shard
 from noisekit.results.run import Run

@@ -13,7 +13,7 @@ import torch
 
 import noisekit as nk
 from noisekit import registry
-from noisekit.engine import run_search
+from noisekit.comparison import run_search
 from noisekit.errors import BadValue
 from noisekit.methods import NoiseMethod
 from noisekit.methods.parameters import parameter

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisekit.engine.runner import run_plan
+from noisekit.comparison import run_plan
 from noisekit.models.cards import cards
 from noisekit.models.loading import ADAPTERS, assemble
 from noisekit.models.memory import Placement

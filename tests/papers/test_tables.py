@@ -10,7 +10,7 @@ import yaml
 
 from noisekit import registry
 from noisekit.cli import main
-from noisekit.engine import run_plan
+from noisekit.comparison import run_plan
 from noisekit.errors import BadValue
 from noisekit.models.outline import outline
 from noisekit.papers import agreements, load_table, tables

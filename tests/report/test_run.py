@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.report import show
-from noisekit.runs import load_run
+from noisekit.results import load_run
 from tests.pipelines import stable_diffusion
 
 

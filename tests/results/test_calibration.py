@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from noisekit import registry
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.errors import BadValue
 from noisekit.models.analytic import AnalyticModel
 from noisekit.results.calibration import Calibration, calibrations

@@ -215,7 +215,7 @@ def test_missing_weights_are_named_before_anything_is_read(
 
 @pytest.mark.filterwarnings("ignore:a reward reads only", "ignore:the text encoder")
 def test_a_run_records_the_prompts_that_were_cut(tmp_path: Path) -> None:
-    from noisekit.engine import compare
+    from noisekit.comparison import compare
     from noisekit.store.store import Store
 
     metrics = ["image_reward", "color_red"]
@@ -227,7 +227,7 @@ def test_a_run_records_the_prompts_that_were_cut(tmp_path: Path) -> None:
 
 def test_a_metric_of_the_weights_that_were_climbed_is_no_evidence(tmp_path: Path) -> None:
     """Whatever its convention; another tower, or another threshold of other weights, is."""
-    from noisekit.engine import compare
+    from noisekit.comparison import compare
 
     metrics = ["clip_score", "clip_score_hessel", "clip_score_photo", "hps"]
     method = "best_of(n=2, rewards='clip_score_raw', weights='tiny')"

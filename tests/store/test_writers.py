@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from noisekit.engine import compare
+from noisekit.comparison import compare
 from noisekit.errors import BadValue, Unwritable
 from noisekit.methods import load_method
 from noisekit.results import load_run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from noisekit.engine.scorer import prompt_of
 from noisekit.engine.units import Generation, Scoring, Unit
+from noisekit.engine.worker import prompt_of
 from noisekit.metrics import Evaluator
 from noisekit.store.store import Row, Store
 

@@ -1,0 +1,63 @@
+"""Do units of work: `execute(units) → rows`, in batches, each written into the store before the next one counts.
+
+One image that fails is written down with the reason, and the others go on; whatever stops a run, finished images stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tqdm.auto import tqdm
+
+from noisekit.engine.executors import load_executor
+from noisekit.engine.missing import Attempt
+from noisekit.engine.stopping import Stop
+from noisekit.engine.units import Generation, Unit
+from noisekit.engine.worker import Tools
+from noisekit.store.store import Row, Store
+
+
+def execute(
+    units: Iterable[Unit],
+    tools: Tools,
+    store: Store,
+    *,
+    executor: str = "inprocess",
+    attempts: Mapping[Attempt, int],
+    done: int,
+    total: int,
+    progress: bool = True,
+) -> list[Row]:
+    """Have an executor do the units. Workers write rows and scores of what they make into the store.
+
+    Args:
+        units: are pulled when there is a worker for them.
+        tools: what workers work with.
+        store: takes the rows of what fails.
+        executor: by name; see `load_executor`.
+        attempts: how often images were tried before, and failed.
+        done: images that are finished already.
+        total: images in all, the finished ones included.
+        progress: show a bar.
+
+    Returns:
+        The rows of what failed.
+
+    Raises:
+        KeyboardInterrupt: when all that was under way is finished, after a first Ctrl-C or SIGTERM.
+    """
+    failures: list[Row] = []
+    with Stop() as stop, tqdm(total=total, initial=done, unit="image", disable=not progress) as bar:
+        for outcome in load_executor(executor, tools).run(stop.until(units)):
+            rows = [row | {"attempt": attempts[row["id"], row["metric"]] + 1} for row in outcome.failures]
+            store.append("failures", rows)
+            failures += rows
+            unit = outcome.unit
+            name = " · ".join(unit.job.labels.values()) if isinstance(unit, Generation) else "scoring"
+            bar.set_description_str(name, refresh=False)
+            if failures:
+                bar.set_postfix(failed=len(failures), refresh=False)
+            bar.update(len(unit))
+    if stop.asked:
+        raise KeyboardInterrupt
+    return failures
