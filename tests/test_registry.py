@@ -1,5 +1,6 @@
 """Strings to methods and back."""
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +46,8 @@ WRAPPED = st.recursive(
 )
 
 
-@given(st.dictionaries(NAMES, VALUES), st.lists(WRAPPED))
+@hypothesis.settings(max_examples=40)  # each is a tree of up to a hundred settings
+@given(st.dictionaries(NAMES, VALUES), st.lists(WRAPPED, max_size=4))
 def test_parse_undoes_render_of_methods_around_methods(values, inner):
     assert registry.parse(registry.render("name", values, inner)) == ("name", values, tuple(inner))
 

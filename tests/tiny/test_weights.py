@@ -121,14 +121,20 @@ def witnesses():
     return evaluate_rewards.rewards()
 
 
-@pytest.mark.parametrize("name", ["hps", "pick_score", "image_reward", "mps"])
-def test_preferences_see_a_wrong_word_and_a_lower_quality(name, witnesses, pipe):
-    """On the same drawn pairs for all, and through the autoencoder as a generator's images are."""
+@pytest.fixture(scope="module")
+def drawn(pipe):
+    """Pairs that differ in a word, and in quality: as drawn, and through the autoencoder as a generator's images are."""
     rng = np.random.default_rng(2)
     words, qualities = evaluate_rewards.word_pairs(100, rng), evaluate_rewards.quality_pairs(100, rng)
-    for pairs in (words, evaluate_rewards.through(pipe.vae, words)):
+    return [(pairs, evaluate_rewards.through(pipe.vae, pairs)) for pairs in (words, qualities)]
+
+
+@pytest.mark.parametrize("name", ["hps", "pick_score", "image_reward", "mps"])
+def test_preferences_see_a_wrong_word_and_a_lower_quality(name, witnesses, drawn):
+    words, qualities = drawn
+    for pairs in words:
         assert evaluate_rewards.accuracy(witnesses[name], pairs) >= 0.75
-    for pairs in (qualities, evaluate_rewards.through(pipe.vae, qualities)):
+    for pairs in qualities:
         assert evaluate_rewards.accuracy(witnesses[name], pairs) >= 0.68
 
 
