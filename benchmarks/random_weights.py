@@ -48,10 +48,10 @@ def network(part: dict[str, Any]) -> nn.Module:
 
 
 def toy_model(name: str, device: torch.device) -> Model:
-    """The model of a card on toy networks, with their size of image and two steps at most."""
+    """The model of a card on toy networks, with images of 32 pixels and two steps at most."""
     card = cards()[name]
     steps = min(card.steps, 2)
-    card = replace(card, size=None, steps=steps, timesteps=card.timesteps if card.steps == steps else None)
+    card = replace(card, size=32, steps=steps, timesteps=card.timesteps if card.steps == steps else None)
     return assemble(_toy_pipeline(name).to(device), card, Placement(device), move=False)
 
 

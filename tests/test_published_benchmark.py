@@ -34,6 +34,15 @@ PARAMETERS = {
     ("sana", "transformer"): 1_604_462_752,
     ("sana", "vae"): 312_250_275,
     ("sana", "text_encoder"): 2_614_341_888,
+    ("sd3.5-large", "transformer"): 8_056_627_520,
+    ("z-image-turbo", "transformer"): 6_154_908_736,
+    ("z-image-turbo", "text_encoder"): 4_022_468_096,
+    ("flux2-klein", "transformer"): 3_875_544_576,
+    ("qwen-image", "transformer"): 20_430_401_088,
+    ("qwen-image", "text_encoder"): 8_292_166_656,
+    ("krea2", "transformer"): 12_820_073_036,
+    ("krea2", "text_encoder"): 4_437_815_808,
+    ("chroma", "transformer"): 8_899_983_424,
 }
 
 
