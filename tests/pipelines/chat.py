@@ -1,4 +1,7 @@
-"""Text encoders that are language models, one token a word, with the templates in which pipelines put a prompt."""
+"""Text encoders that are language models, one token a word, with the templates in which pipelines put a prompt.
+
+A blank is a token where it stands at the end, as it does where it is all that is said.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,9 @@ def _tokenizer(special: tuple[str, ...], pad: str, template: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     marks = [chr(i) for i in range(33, 127) if not chr(i).isalnum()]
-    words = [*special, "<unk>", *dict.fromkeys(["\n", *_WORDS.split(), *marks])]
+    words = [*special, "<unk>", *dict.fromkeys(["\n", " ", *_WORDS.split(), *marks])]
     known = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    known.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]"), "removed", invert=True)
+    known.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]| $"), "removed", invert=True)
     return PreTrainedTokenizerFast(
         tokenizer_object=known,
         pad_token=pad,
