@@ -11,6 +11,7 @@ import typer
 from noisekit import registry
 from noisekit.cli import options
 from noisekit.cli.compare_runs import compare_runs
+from noisekit.cli.distance import distance
 from noisekit.cli.export import export
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.listing import app as listing
@@ -59,6 +60,7 @@ app.command()(run)
 app.command()(status)
 app.command()(report)
 app.command("compare-runs")(compare_runs)
+app.command()(distance)
 app.command()(export)
 app.command()(score)
 

@@ -55,7 +55,7 @@ def test_a_score_is_that_of_the_plain_network(made: tuple[Path, Any, Any]) -> No
     folder, network, head = made
     metric = nk.load_metric("hpsv3", str(folder))
     assert isinstance(metric, HPSv3)
-    assert metric.info.version == "μ, pictures at about 448², another rubric than the published"
+    assert metric.info.version == "mean, pictures at about 448², another rubric than the published"
     image = torch.rand(1, 3, 60, 80, generator=torch.Generator().manual_seed(0))
     prompt = "a red circle"
     words = metric.processor.tokenizer

@@ -110,7 +110,7 @@ class HPSv3(Metric):
         others += [] if self.dtype == "float32" else [self.dtype]
         return MetricInfo(
             name=self.name,
-            version=", ".join(["μ, pictures at about 448²", *others]),
+            version=", ".join(["mean, pictures at about 448²", *others]),
             weights=self._weights,
             family=self._family,
             low=-math.inf,

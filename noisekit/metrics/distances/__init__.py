@@ -1,0 +1,1 @@
+"""Distances between sets of images: how far what was generated lies from a reference, prompts unread."""
