@@ -31,7 +31,7 @@ ALIKE = {
     "sana-1.5-4.8b",
     "sana-sprint-0.6b",
 }
-ALIKE |= {"sd3.5-large", "z-image", "krea2-turbo"}
+ALIKE |= {"sd3.5-large", "sd3.5-large-turbo", "sana-1.5", "z-image", "krea2-turbo", "qwen-image"}
 RUN = [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in PUBLISHED]
 PROMPT = ControlledPrompt("a red circle", Image.linear_gradient("L"))
 UNKNOWN = "0" * 40
