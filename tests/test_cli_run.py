@@ -130,19 +130,16 @@ def test_a_search_prints_its_trials_and_what_the_best_is_worth(type_in: Typed) -
 
 
 @pytest.mark.parametrize(
-    ("command", "images"),
+    "command",
     [
-        ("run plan.yaml --store 'a run' --shard 2/4", 5),
-        (
-            "compare --methods cosine(steps=1) --prompts tiny --limit 1 --steps 1 --metrics truth --store 'a run'",
-            2,
-        ),
+        "run plan.yaml --store 'a run' --shard 2/4",
+        "compare --methods cosine(steps=1) --prompts tiny --limit 1 --steps 1 --metrics truth --store 'a run'",
     ],
 )
-def test_parts_of_a_run_leave_the_report_to_a_command_of_its_own(
-    type_in: Typed, command: str, images: int
-) -> None:
+def test_parts_of_a_run_leave_the_report_to_a_command_of_its_own(type_in: Typed, command: str) -> None:
     code, out, err = type_in(*shlex.split(command), "--no-report")
+    images = len(list(Path("a run/images").glob("*.png")))
+    assert images > 0
     assert (code, out) == (0, f"a run: {images} images; `noisekit report 'a run'` shows what came out\n"), err
     assert not Path("a run/report.html").exists()
     code, out, _ = type_in("report", "a run")
