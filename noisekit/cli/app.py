@@ -13,6 +13,7 @@ from noisekit.cli import options
 from noisekit.cli.compare_runs import compare_runs
 from noisekit.cli.distance import distance
 from noisekit.cli.export import export
+from noisekit.cli.geneval import geneval
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.listing import app as listing
 from noisekit.cli.method import app as method
@@ -62,6 +63,7 @@ app.command()(report)
 app.command("compare-runs")(compare_runs)
 app.command()(distance)
 app.command()(export)
+app.command()(geneval)
 app.command()(score)
 
 
