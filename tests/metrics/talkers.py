@@ -75,7 +75,7 @@ def tokens(words: Any) -> dict[str, int]:
     return {name: words.convert_tokens_to_ids(SPECIAL[place]) for name, place in names.items()}
 
 
-def qwen3_vl(folder: Path) -> Path:
+def qwen3_vl(folder: Path, width: int = 32) -> Path:
     """A Qwen3-VL with random weights, large enough that answers differ by more than rounding."""
     from transformers import (
         Qwen3VLConfig,
@@ -86,16 +86,24 @@ def qwen3_vl(folder: Path) -> Path:
 
     torch.manual_seed(0)
     words = tokenizer()
-    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "mrope_interleaved": True, "rope_theta": 1e4}
+    sections = [width // 4 - 2 * (3 * width // 32), *[3 * width // 32] * 2]
+    rope = {"rope_type": "default", "mrope_section": sections, "mrope_interleaved": True, "rope_theta": 1e4}
     config = Qwen3VLConfig(
-        text_config={**TEXT, "head_dim": 16, "vocab_size": len(words) + 3, "rope_parameters": rope},
+        text_config={
+            **TEXT,
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "head_dim": width // 2,
+            "vocab_size": len(words) + 3,
+            "rope_parameters": rope,
+        },
         vision_config={
             "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 64,
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
             "num_heads": 2,
             "patch_size": 16,
-            "out_hidden_size": 32,
+            "out_hidden_size": width,
             "num_position_embeddings": 16,
             "deepstack_visual_indexes": [0],
         },

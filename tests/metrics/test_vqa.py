@@ -166,11 +166,15 @@ def test_weights_that_are_missing_say_what_fetches_them(
         nk.load_metric("soft_tifa", "Qwen/Qwen3-VL-2B-Instruct")
 
 
-def test_four_bits_are_told_from_others_or_refused(folder: Path) -> None:
+def test_four_bits_are_told_from_others_or_refused(folder: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("bitsandbytes") is None:
         with pytest.raises(BadValue, match=r"`pip install 'noisekit\[4bit\]'`"):
             nk.load_metric("vqa_score_4bit", str(folder))
         return
-    metric = nk.load_metric("vqa_score_4bit", str(folder))
-    assert metric.info.version == "P(Yes) of qwen3_vl 2x32, 4 bit"
-    assert 0 < metric(torch.rand(1, 3, 64, 64), ["a red circle"]).item() < 1
+    wide = str(qwen3_vl(tmp_path, 128))  # 4 bits go by blocks of 64 numbers
+    rounded, whole = nk.load_metric("vqa_score_4bit", wide), nk.load_metric("vqa_score", wide)
+    assert rounded.info.version == "P(Yes) of qwen3_vl 2x128, 4 bit"
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    said, exact = (metric(image, ["a red circle"]).item() for metric in (rounded, whole))
+    assert 0 < said < 1
+    assert said != exact
