@@ -32,6 +32,7 @@ def main() -> None:
     print(f"{run.manifest['hardware']} · {run.manifest['versions']}\n")
     tables = {
         "Differences to standard": effects(run),
+        "Differences to best_of on the same model": beside(run, "best_of"),
         "Cost per image": costs(run),
         "Most stable − least stable candidate": ends(run),
         "Truth by kind, and by seen and unseen word combinations": parts(run),
@@ -61,6 +62,21 @@ def effects(run: nk.Run) -> str:
             cells.append(f"{row[metric]:.3f}{mark}" + ("" if np.isnan(d[0]) else f" ({spread(*d)})"))
         rows.append([*cells, f"{row['calls']:.0f}"])
     return markdown(["model", "method", "prompts × seeds", *run.metrics, "calls per image"], rows)
+
+
+def beside(run: nk.Run, reference: str) -> str:
+    """Paired differences of every other searching method to the one that is called `reference`, where a run has it."""
+    frame, rows = run.frame(), []
+    for model, group in frame.groupby("model", sort=False):
+        named = group[group["method"].str.match(rf"{reference}\b")]
+        for method in dict.fromkeys(group["method"]):
+            own = group[group["method"] == method]
+            if named.empty or method in (named["method"].iloc[0], "standard"):
+                continue
+            pairs = [(metric, differences(own, named, metric)) for metric in run.metrics]
+            cells = [spread(mean_of_prompts(d), *interval(d)) for _, d in pairs]
+            rows.append([model, f"`{method}`", *cells])
+    return markdown(["model", "method", *run.metrics], rows) if rows else ""
 
 
 def costs(run: nk.Run) -> str:

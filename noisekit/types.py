@@ -228,6 +228,7 @@ class NoiseResult:
 
     The noise plugs into the model's own diffusers pipeline as
     `pipe(latents=model.pipe_latents(result.noise), **model.call_inputs(prompts), **model.call_kwargs)`.
+    Where there are `injected` noises, `model.sample(noise, model.encode(prompts), injected=injected)` takes both.
 
     Args:
         images: (B, 3, H, W) in [0, 1].

@@ -61,7 +61,10 @@ class DAS(Rewarded):
     def usual(self, card: Card) -> Mapping[str, Any]:
         """γ with which λ is 1 at the published share of the steps: (1 + γ)^(0.87·n) = 2."""
         published = card.steps == 100
-        return {**super().usual(card), **({} if published else {"gamma": 2 ** (1 / (0.87 * card.steps)) - 1})}
+        return {
+            **super().usual(card),
+            **({} if published else {"gamma": round(2 ** (1 / (0.87 * card.steps)) - 1, 4)}),
+        }
 
     def tempering(self, k: int, steps: int) -> float:
         """λ_k; 1 for the final image."""

@@ -52,7 +52,7 @@ class EvoSearch(Rewarded):
     reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
 
     name = "evosearch"
-    cards = {"tiny": {"populations": "8 4 4 4 5", "elites": 2}}  # 276 calls an image
+    cards = {"tiny": {"populations": "8 4 4 4 5", "elites": 2}}  # 284 calls an image
 
     def __post_init__(self) -> None:
         super().__post_init__()
