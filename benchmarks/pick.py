@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 import noisekit as nk
 from noisekit.evaluation.best import race
 from noisekit.evaluation.statistics import STANDARD
-from noisekit.results.curves import arms, curves
+from noisekit.results.curves import costs
 from noisekit.results.judges import judged
 
 BUDGETS = 10
@@ -89,16 +89,16 @@ def main() -> None:
         run = nk.load_run(store)
         found, budgets = regrets(run, given.halves)
         print(
-            f"### `{store}`: {arms(curves(run)).shape[0]} settings, {run.frame()['prompt'].nunique()} prompts\n"
+            f"### `{store}`: {costs(run.curves()).shape[0]} settings, {run.frame()['prompt'].nunique()} prompts\n"
         )
         print(markdown(found, budgets), end="\n\n", flush=True)
 
 
 def regrets(run: nk.Run, halves: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Regret in truth (halves, budgets) by rule, and the budgets in calls."""
-    table = judged(run, curves(run), TRUTH).table
+    table = judged(run, run.curves(), TRUTH).table
     held_out = [column for name, column in judged(run, table).columns.items() if name != TRUTH]
-    settings = arms(table)
+    settings = costs(table)
     budgets = np.geomspace(settings["calls"].min(), settings["calls"].max(), BUDGETS)
     prompts, draw = table["prompt"].unique(), np.random.default_rng(0)
     found = {name: np.zeros((halves, BUDGETS)) for name in RULES}

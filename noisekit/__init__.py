@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from noisekit.noise import NoiseSource
     from noisekit.plan import Plan, load_plan
     from noisekit.prompts import Prompt, load_prompts
-    from noisekit.results import Run, load_run, pick
+    from noisekit.results import pick
     from noisekit.rewards import Reward, load_reward
+    from noisekit.runs import Run, load_run
     from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, NoiseResult
 
 __version__ = "0.1.0"
@@ -43,7 +44,7 @@ _HOMES = {
     "Plan": "noisekit.plan",
     "Prompt": "noisekit.prompts",
     "Reward": "noisekit.rewards",
-    "Run": "noisekit.results",
+    "Run": "noisekit.runs",
     "compare": "noisekit.comparison",
     "load_method": "noisekit.methods",
     "load_metric": "noisekit.metrics",
@@ -51,7 +52,7 @@ _HOMES = {
     "load_plan": "noisekit.plan",
     "load_prompts": "noisekit.prompts",
     "load_reward": "noisekit.rewards",
-    "load_run": "noisekit.results",
+    "load_run": "noisekit.runs",
     "parameter": "noisekit.methods.parameters",
     "pick": "noisekit.results",
     "run_plan": "noisekit.comparison",

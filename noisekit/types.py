@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -153,6 +153,45 @@ class Budget:
                 raise BadValue(
                     f"budget {name}={value!r} is not a positive number; give more than 0 or leave it out"
                 )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What competes in a comparison: a resolved method under a budget. A search that is read off at a checkpoint counts as
+    the search under that budget.
+
+    Args:
+        method: As `str` prints it, "reno(steps=50)".
+        budget: Of one image.
+    """
+
+    method: str
+    budget: Budget = Budget()
+
+    def __str__(self) -> str:
+        """As tables show it, "reno(steps=50) @ 2s, 20 calls"; nothing reads it back."""
+        limits = {
+            "s": self.budget.seconds,
+            " calls": self.budget.calls,
+            " candidates": self.budget.candidates,
+        }
+        given = [f"{limit:g}{unit}" for unit, limit in limits.items() if limit is not None]
+        return f"{self.method} @ {', '.join(given)}" if given else self.method
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """In the tables of a store."""
+        limits = asdict(self.budget)
+        return {"method": self.method} | {f"budget_{name}": limit for name, limit in limits.items()}
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Self:
+        """From `columns`; a limit is None or NaN where there is none."""
+        limits = {own.name: row[f"budget_{own.name}"] for own in fields(Budget)}
+        given = {name: limit for name, limit in limits.items() if limit is not None and limit == limit}
+        if "candidates" in given:
+            given["candidates"] = int(given["candidates"])
+        return cls(row["method"], Budget(**given))
 
 
 @dataclass(frozen=True)

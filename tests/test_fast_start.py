@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-STORE = Path(__file__).parent / "data" / "store-0.1.0"
+STORE = Path(__file__).parent / "data" / "store-1"
 NETWORKS = {"torch", "torchvision", "diffusers", "transformers", "open_clip"}
 SCRIPT = (
     "import sys; from noisekit.cli import main; code = main(sys.argv[1:]); "

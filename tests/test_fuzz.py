@@ -147,7 +147,7 @@ def test_strings_of_methods_and_models(examples: int) -> None:
 
 @pytest.fixture
 def store(root: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(root / "tests" / "data" / "store-0.1.0", tmp_path / "store"))
+    return Path(shutil.copytree(root / "tests" / "data" / "store-1", tmp_path / "store"))
 
 
 def lines() -> Iterator[st.SearchStrategy[tuple[Kind, bytes]]]:

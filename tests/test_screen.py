@@ -213,7 +213,7 @@ HUNG_UP = ["--help", "list prompts", "status STORE", "report STORE --format late
 def test_a_command_that_nobody_reads_ends_quietly(
     command: str, streams: tuple[str, ...], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Path(__file__).parent / "data" / "store-0.1.0"
+    store = Path(__file__).parent / "data" / "store-1"
     arguments = [str(store) if word == "STORE" else word for word in command.split()]
     written = "stderr" if command == "compare" else "stdout"  # wrong usage, as it names no store
     reader, writer = os.pipe()

@@ -167,6 +167,7 @@ def convert(
       noisekit npnet convert sdxl.pth build/sdxl-npnet
     """
     from noisekit.files import whole_folder
+    from noisekit.npnet.hub import HubNPNet
     from noisekit.npnet.published import load_published
 
     out = given_path(out)
@@ -174,7 +175,7 @@ def convert(
         raise BadValue(f"{str(out)!r} is there already; give a folder that is not")
     network = load_published(source)
     with whole_folder(out) as part:
-        network.save_pretrained(part)
+        HubNPNet.of(network).save_pretrained(part)
     config, count = network.config, sum(tensor.numel() for tensor in network.parameters())
     assert network.alpha is not None
     assert network.beta is not None

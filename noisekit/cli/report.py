@@ -67,9 +67,9 @@ def tell(run: Run, *, report: bool) -> int:
         The exit code: 1 where images failed.
     """
     if report:
-        from noisekit.report import show
+        from noisekit.report import show, write_report
 
-        page = run.report()
+        page = write_report(run, run.folder / "report.html")
         show(run, console())
         say(page)
     else:

@@ -129,12 +129,13 @@ def show(
     from noisekit.results import load_run
     from noisekit.vote import terminal
 
-    votes = load_run(run).votes()
+    loaded = load_run(run)
+    votes = loaded.votes()
     if not len(votes):
         raise BadValue(
             f"nobody has voted on run {str(run)!r} yet; `noisekit vote {run}` serves a page for it"
         )
-    terminal.show(votes.without(*registry.split(without or "")), console())
+    terminal.show(votes.without(*registry.split(without or "")), loaded.arms, console())
 
 
 @app.command()

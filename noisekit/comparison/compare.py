@@ -36,9 +36,9 @@ from noisekit.plan.plan import Plan
 from noisekit.plan.shard import Shard
 from noisekit.prompts import PromptSuite, load_prompts
 from noisekit.registry import DEFAULT_METRICS
-from noisekit.results.run import Run
+from noisekit.runs import Run
 from noisekit.store.store import Store
-from noisekit.types import Budget, Convention
+from noisekit.types import Arm, Budget, Convention
 
 #: Bytes that have to be free before images are made.
 ROOM = 32 * 2**20
@@ -254,17 +254,17 @@ def _write_settings(store: Store, cells: Iterable[Cells]) -> None:
     The last line of a model, and that of a method on it, say which of several by the same name tables show; see `Run`.
     """
     lines = store.lines("settings")
-    settings = {(row["model"], row["method"]): row["setting"] for row in lines}
+    settings = {(row["model"], Arm.read(row)): row["setting"] for row in lines}
     models = {row["model"]: digest(row["fields"]["model"]) for row in lines}
     asked = {own.job.setting: own.job for own in cells if own.missing or own.job.labels["model"] in models}
     news = {
         key: job
         for key, job in asked.items()
-        if settings.get((job.labels["model"], job.labels["method"])) != key
+        if settings.get((job.labels["model"], job.arm)) != key
         or models[job.labels["model"]] != digest(job.identity)
     }
     store.append(
-        "settings", [{"setting": key, **job.labels, "fields": job.fields} for key, job in news.items()]
+        "settings", [{"setting": key, **job.columns, "fields": job.fields} for key, job in news.items()]
     )
 
 

@@ -28,7 +28,7 @@ from noisekit.methods import NoiseMethod, load_method
 from noisekit.plan.plan import Plan
 from noisekit.plan.search import Choices, Range, Search, WholeRange, halves
 from noisekit.prompts import PromptSuite
-from noisekit.results.run import Run
+from noisekit.runs import Run
 from noisekit.store.store import Store
 from noisekit.types import Budget
 

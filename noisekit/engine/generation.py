@@ -48,7 +48,7 @@ class Generated:
 
     def _row(self, store: Store, model_id: str, i: int, cell: Cell) -> Row:
         job, result, noises = self.unit.job, self.result, self.statistics
-        about = {**job.labels, "prompt": cell.prompt.text, "seed": cell.seed}
+        about = {**job.columns, "prompt": cell.prompt.text, "seed": cell.seed}
         how = {"identity": job.identity, "budget": asdict(job.budget), "noise": job.convention}
         image = store.save_image(cell.id, result.images[i], about | how | {"generation": cell.id})
         return {

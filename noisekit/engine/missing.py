@@ -22,6 +22,7 @@ from noisekit.plan.shard import Shard
 from noisekit.prompts import Prompt, PromptSuite
 from noisekit.store.columns import Form
 from noisekit.store.store import Row, Store
+from noisekit.types import Arm
 
 #: Stored images that are read and scored at once.
 EVALUATED = 64
@@ -30,11 +31,12 @@ EVALUATED = 64
 Attempt = tuple[str, str | None]
 
 
+BUDGET = [name for name in Arm("").columns if name != "method"]
 #: What is read of a row, for scoring its image and for estimates; see `store.columns`.
 FORMS: Mapping[str, Form] = {
     **dict.fromkeys(("id", "image"), "key"),
     **dict.fromkeys(("setting", "model_id", "model", "method", "suite", "prompt"), "text"),
-    **dict.fromkeys(("calls", "seconds"), "number"),
+    **dict.fromkeys(("calls", "seconds", *BUDGET), "number"),
     "seed": "json",
 }
 

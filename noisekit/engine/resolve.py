@@ -26,6 +26,7 @@ from noisekit.plan.reading import at
 from noisekit.prompts import PromptSuite
 from noisekit.registry import shortened
 from noisekit.rewards import check_weights
+from noisekit.types import Arm
 
 
 class Incompatible(NamedTuple):
@@ -135,7 +136,7 @@ def climbing(methods: Sequence[NoiseMethod], outlines: Sequence[Model]) -> Itera
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
     """Jobs without repetitions; raise where two models are one, or two that differ would share a name in every table."""
     distinct: dict[str, Job] = {}
-    names: dict[tuple[str, ...], str] = {}
+    names: dict[tuple[str, Arm], str] = {}
     for job in jobs:
         first = distinct.setdefault(job.setting, job)
         if first.source != job.source:
@@ -146,7 +147,7 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
             raise BadValue(
                 f"models {one} and {other} are one and the same, down to every weight; give it once"
             )
-        name = tuple(job.labels.values())
+        name = job.labels["model"], job.arm
         if names.setdefault(name, job.setting) != job.setting:
             raise BadValue(f"two different models are both called {name[0]!r}; compare them in two stores")
     return list(distinct.values())

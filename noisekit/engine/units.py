@@ -18,7 +18,7 @@ from noisekit.plan.sources import ModelSource
 from noisekit.prompts import Prompt
 from noisekit.store.identity import generation_id, setting_fields
 from noisekit.store.store import Row
-from noisekit.types import Budget, Convention
+from noisekit.types import Arm, Budget, Convention
 
 Item = TypeVar("Item")
 Batch = tuple[list[Prompt], list[int]]
@@ -72,6 +72,16 @@ class Job:
         identity: Mapping[str, Any] = self.fields["model"]
         return identity
 
+    @property
+    def arm(self) -> Arm:
+        """The method and its budget."""
+        return Arm(str(self.method), self.budget)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The model and the arm as the lines of a store have them."""
+        return {"model": self.labels["model"], **self.arm.columns}
+
     def image_id(self, prompt: str, seed: int) -> str:
         """The id of one image. The pixels of a control image count where the model follows them."""
         follows = "control_scale" in self.identity
@@ -80,13 +90,7 @@ class Job:
 
 def labels_of(model: Model, method: NoiseMethod, budget: Budget) -> dict[str, str]:
     """The names of a model and a resolved method in tables."""
-    return {"model": model.label, "method": f"{method}{_suffix(budget)}"}
-
-
-def _suffix(budget: Budget) -> str:
-    limits = {"s": budget.seconds, " calls": budget.calls, " candidates": budget.candidates}
-    given = [f"{limit:g}{unit}" for unit, limit in limits.items() if limit is not None]
-    return f" @ {', '.join(given)}" if given else ""
+    return {"model": model.label, "method": str(Arm(str(method), budget))}
 
 
 class Cell(NamedTuple):

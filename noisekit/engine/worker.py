@@ -16,7 +16,7 @@ from noisekit.hashing import digest
 from noisekit.metrics import Evaluator
 from noisekit.prompts import Prompt
 from noisekit.store.store import Row, Store
-from noisekit.types import Convention
+from noisekit.types import Arm, Convention
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,15 @@ class Worker:
 def failed(unit: Generation, problem: Problem) -> Row:
     """The row of kind "failures" about the one image of a unit that could not be made."""
     (cell,) = unit.cells
-    about = {**unit.job.labels, "suite": unit.suite, "prompt": cell.prompt.text, "seed": cell.seed}
+    about = {**unit.job.columns, "suite": unit.suite, "prompt": cell.prompt.text, "seed": cell.seed}
     return _failure(cell.id, unit.job.setting, None, about, problem)
 
 
 def unscored(unit: Scoring, problem: Problem) -> Row:
     """The row of kind "failures" about the one image of a unit that a metric could not score."""
     (row,), (metric,) = unit.rows, unit.metrics
-    about = {name: row.get(name) for name in ("model", "method", "suite", "prompt", "seed")}
+    about = {"model": row["model"], **Arm.read(row).columns}
+    about |= {name: row[name] for name in ("suite", "prompt", "seed")}
     return _failure(
         row["id"], row["setting"], metric, about, replace(problem, reason=f"{metric}: {problem.reason}")
     )

@@ -21,12 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.models.normalization import AdaGroupNorm
-from huggingface_hub import ModelHubMixin
 from timm.layers import Attention
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
@@ -144,21 +142,11 @@ def suited(noise_shape: tuple[int, int, int], text_shape: tuple[int, int]) -> NP
     return replace(like, size=height, tokens=text_shape[0], width=text_shape[1])
 
 
-#: README.md of an artefact on a hub.
-README = """---
-{{ card_data }}
----
-
-NPNet (arXiv 2411.09502): a network that turns a random noise and a prompt into a golden noise. `config.json` and
-`model.safetensors` are the network, `card.json` tells how it was made. With noisekit: `npnet(artefact='REPOSITORY')`.
-"""
-
-
-class NPNet(nn.Module, ModelHubMixin, model_card_template=README, library_name="noisekit", tags=["npnet"]):
+class NPNet(nn.Module):
     """The network; α and β start at 0, so that what an untrained one adds to svd(x) is nothing.
 
-    `save_pretrained(folder)` writes an artefact (see `noisekit.npnet.checkpoint`), `push_to_hub(repository)` uploads it, and
-    `from_pretrained` reads either, or a published .pth file, bit for bit. `card` tells how the weights were made.
+    `card` tells how the weights were made. Files are read and written by `noisekit.npnet.checkpoint`, a hub's by
+    `noisekit.npnet.hub`.
     """
 
     def __init__(self, config: NPNetConfig) -> None:
@@ -229,34 +217,6 @@ class NPNet(nn.Module, ModelHubMixin, model_card_template=README, library_name="
                 raise CorruptWeights(
                     f"{source!r} holds values that are not finite, in {name!r}; copy it again"
                 )
-
-    # The hub's own mixin for torch would load what fits and leave the rest random; files are read strictly here. They
-    # know the network, so it meets them late.
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        from noisekit.npnet.checkpoint import save_artefact
-
-        save_artefact(save_directory, self, self.card)
-
-    @classmethod
-    def from_pretrained(  # type: ignore[override]  # of the hub's arguments, those that artefacts know
-        cls, name: str | Path, *, revision: str | None = None, device: torch.device | str = "cpu"
-    ) -> NPNet:
-        """The network of a folder, a published .pth file or a hub's repository, in eval mode and frozen.
-
-        Args:
-            name: of the folder, file or repository.
-            revision: of the repository.
-            device: where it runs.
-
-        Raises:
-            BadValue: where there is none.
-            CorruptWeights: where one is damaged.
-        """
-        from noisekit.npnet.checkpoint import find_artefact, from_hub, load_network
-
-        path = from_hub(str(name), revision) if revision else find_artefact(str(name))
-        return load_network(path, device)
 
 
 class SVDBranch(nn.Module):

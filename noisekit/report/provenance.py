@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from noisekit.report.source import STANDARD, ReportedRun, limits
+from noisekit.types import Arm, Budget
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +48,10 @@ def plan(run: ReportedRun) -> str:
     """A plan that asks for the same, "" where none can: prompts of no suite, or methods under different budgets."""
     frame = run.frame()
     suites = _suites(frame)
-    read = [method.partition(" @ ")[::2] for method in frame["method"].unique()]
-    methods = list(dict.fromkeys(method for method, _ in read))
-    budgets = list(dict.fromkeys(budget for method, budget in read if method != STANDARD))
-    if not suites or any((m, b) not in read for m in methods if m != STANDARD for b in budgets):
+    arms = [run.arms[name] for name in frame["method"].unique()]
+    methods = list(dict.fromkeys(arm.method for arm in arms))
+    budgets = list(dict.fromkeys(arm.budget for arm in arms if arm.method != STANDARD))
+    if not suites or any(Arm(m, b) not in arms for m in methods if m != STANDARD for b in budgets):
         return ""
     seeds = sorted(int(seed) for seed in frame["seed"].unique())
     values: dict[str, Any] = {
@@ -61,7 +62,7 @@ def plan(run: ReportedRun) -> str:
         "metrics": list(run.metrics),
         "noise": run.manifest["noise"],
     }
-    if any(budgets):
+    if any(budget != Budget() for budget in budgets):
         values["budget"] = [limits(budget) for budget in budgets]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100).rstrip()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from noisekit.report.source import name_of
+from noisekit.report.source import expression_of
 from noisekit.report.tables import Line, signed
 
 
@@ -63,7 +63,7 @@ def beside(lines: Sequence[Line]) -> list[Beside]:
     """The methods of a run of which something is published, in the order of the run."""
     own: dict[str, list[Line]] = {}
     for line in lines:
-        own.setdefault(name_of(line.method), []).append(line)
+        own.setdefault(expression_of(line.arm).name, []).append(line)
     result = []
     for method, of_method in own.items():
         experiments = experiments_of(method)

@@ -5,14 +5,15 @@ The report knows no store: whatever has these attributes can be shown.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from noisekit import registry
 from noisekit.errors import BadValue
+from noisekit.types import Arm, Budget
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,10 @@ class ReportedRun(Protocol):
     def metrics(self) -> Sequence[str]: ...
     @property
     def metric_info(self) -> Mapping[str, MetricInfo]: ...
+    @property
+    def arms(self) -> Mapping[str, Arm]:
+        """Methods with their budgets, by the names that the tables have for them."""
+
     @property
     def shared(self) -> bool:
         """Whether all prompts had the same noises."""
@@ -96,46 +101,39 @@ class ReportedRun(Protocol):
         """What the method's score means."""
 
 
-def labels(methods: Sequence[str]) -> dict[str, str]:
-    """A short name for each resolved method: its bare name, with only those settings that tell namesakes apart.
+def labels(arms: Iterable[Arm]) -> dict[str, str]:
+    """A short name for each arm, by its whole one: the bare method, with only those settings that tell namesakes apart.
 
     A wrapper is named with the bare names of what it wraps, "best_of(reno)", and in full where namesakes wrap the same with
-    other settings. A method under a budget is written "method @ 10 calls", and keeps the budget in its short name.
+    other settings. A budget stands in the short name as well.
     """
-    read = {method: parsed(method) for method in dict.fromkeys(methods)}
+    read = {arm: expression_of(arm) for arm in arms}
     namesakes: dict[str, list[registry.Expression]] = defaultdict(list)
-    for one, _ in read.values():
+    for one in read.values():
         namesakes[_bare(one)].append(one)
     result = {}
-    for method, (one, budget) in read.items():
+    for arm, one in read.items():
         others = namesakes[_bare(one)]
         telling = {k: v for k, v in one.settings.items() if any(o.settings.get(k, o) != v for o in others)}
         alike = all(o.wrapped == one.wrapped for o in others)
         wrapped = [registry.parse(inner).name for inner in one.wrapped] if alike else one.wrapped
-        result[method] = registry.render(one.name, telling, wrapped) + budget
+        result[str(arm)] = str(replace(arm, method=registry.render(one.name, telling, wrapped)))
     return result
 
 
-def name_of(method: str) -> str:
-    """The bare name of a resolved method, "reno" of "reno(steps=10) @ 10 calls"."""
-    return parsed(method)[0].name
+def limits(budget: Budget) -> dict[str, float]:
+    """What a budget limits, by the names that plans use."""
+    return {name: limit for name, limit in asdict(budget).items() if limit is not None}
 
 
-def limits(budget: str) -> dict[str, float]:
-    """The budget behind a method, " @ 2s, 10 calls", by the names that plans use: seconds, calls, candidates."""
-    read = re.findall(r"([\d.e+-]+) ?(s|calls|candidates)(?=,|$)", budget)
-    return {"seconds" if unit == "s" else unit: float(number) for number, unit in read}
+def expression_of(arm: Arm) -> registry.Expression:
+    """The method of an arm as name and settings."""
+    try:
+        return registry.parse(arm.method)
+    except BadValue:  # a method of somebody else's making is its own name
+        return registry.Expression(arm.method, {})
 
 
 def _bare(one: registry.Expression) -> str:
     """The expression without settings, such as "then(npnet, reno)"."""
     return registry.render(one.name, {}, [registry.parse(inner).name for inner in one.wrapped])
-
-
-def parsed(method: str) -> tuple[registry.Expression, str]:
-    """The expression of a resolved method and what it says of a budget, " @ 10 calls" or ""."""
-    text, at, limits = method.partition(" @ ")
-    try:
-        return registry.parse(text), at + limits
-    except BadValue:  # a method of somebody else's making is its own name
-        return registry.Expression(method, {}), ""

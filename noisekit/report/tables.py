@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from noisekit.evaluation.ranks import Ranks, ranks
 from noisekit.report.source import STANDARD, ReportedRun, labels
+from noisekit.types import Arm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,7 @@ class Line:
 
     model: str
     method: str
+    arm: Arm
     label: str
     objective: str
     images: int
@@ -125,7 +127,7 @@ def held_out(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
 def ranking(run: ReportedRun) -> Ranking:
     """The summary of a run, read once: its intervals take seconds for large runs."""
     frame, summary = run.frame(), run.summary()
-    names = labels(list(summary["method"]))
+    names = labels(run.arms[method] for method in summary["method"])
     climbed = frozenset[str]().union(*(run.optimised(method) for method in names))
     metrics = [metric for metric in run.metrics if summary[metric].notna().any()]
     truth = next((metric for metric in metrics if run.metric_info[metric].ground_truth), None)
@@ -138,6 +140,7 @@ def ranking(run: ReportedRun) -> Ranking:
         line = Line(
             model=row["model"],
             method=method,
+            arm=run.arms[method],
             label=names[method],
             objective=run.objective(method),
             images=int(row["n_images"]),

@@ -150,7 +150,7 @@ def versus(first: ComparedRun, second: ComparedRun) -> Versus:
         )
     ties = {column: first.metric_info[name].tie for name, column in columns.items()}
     table = matches(one, two, list(ties), ties, first.shared or second.shared)
-    names = labels([*one["method"], *two["method"]])
+    names = labels({**first.arms, **second.arms}.values())
     raw = {column: name for name, column in columns.items()}
     rows = [_row(row, names, raw) for row in table.to_dict("records")]
     missing = [
@@ -172,7 +172,7 @@ def changes(first: ComparedRun, second: ComparedRun, renamed: Mapping[str, str])
         {(renamed.get(model, model), method): fields for (model, method), fields in run.settings().items()}
         for run in (first, second)
     )
-    names = labels([method for _, method in (*one, *two)])
+    names = labels({**first.arms, **second.arms}.values())
     for model, method in one:
         if (model, method) in two:
             ours, theirs = (dict(facts(run[model, method])) for run in (one, two))

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from noisekit import registry
 from noisekit.errors import BadValue
-from noisekit.results.run import CALLS, Run
+from noisekit.results.columns import CALLS
+from noisekit.results.run import Run
 from noisekit.store.manifest import hardware
 
 if TYPE_CHECKING:

@@ -4,53 +4,73 @@
     seconds  = Σ over networks of calibrated seconds per evaluation × counted evaluations        see `calibration`
 
 A search that was watched (`noisekit.engine.watch`) gives one arm a checkpoint, so that one run of 50 candidates also
-says what 1, 2, 5, 10 and 20 bring; it is called as under that budget, "best_of(n=50) @ 10 candidates". Annealed methods have
+says what 1, 2, 5, 10 and 20 bring; it counts as the search under that budget. Annealed methods have
 no checkpoints: they are run once a budget, `budget: [{calls: 64}, {calls: 128}]`, and each run is an arm.
 """
 
 from __future__ import annotations
 
-import re
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from noisekit.results.run import CALLS, SPENT, Run
-from noisekit.types import Budget
+from noisekit.results.columns import BUDGET, CALLS, SPENT
+from noisekit.types import Arm
 
 KEYS = ["model", "method", "prompt", "seed"]
 
-_LIMIT = re.compile(r"(?P<number>[\d.e+-]+)(?P<unit>s| calls| candidates)")
 
-
-def curves(run: Run) -> pd.DataFrame:
+def curves(
+    frame: pd.DataFrame, traces: pd.DataFrame, metrics: list[str], arms: Mapping[str, Arm]
+) -> pd.DataFrame:
     """`Run.frame`, and below it the images of all checkpoints as those of arms of their own.
 
-    Columns: model, method (the arm), search (the method that was run), prompt, seed, the metrics by their own scores (of
-    pairwise ones <metric>_score), `SPENT`. A store that is older than the counts of a checkpoint shares out those of the
-    whole search by calls, which is exact where all candidates cost alike.
+    Columns: model, method (the arm), search (the arm that was run), expression (its method without a budget), `BUDGET`,
+    checkpoint (the candidate that a search was ended at, NaN for whole ones), prompt, seed, the metrics by their own scores
+    (of pairwise ones <metric>_score), `SPENT`.
+
+    Args:
+        frame: The images, as `Run.frame` gives them.
+        traces: The searches, as `Run.traces` gives them.
+        metrics: Columns of the metrics' own scores.
+        arms: By the names in the frame.
     """
-    metrics = [info.raw for info in run.metric_info.values()]
-    whole = run.frame().reindex(columns=[*KEYS, *metrics, *SPENT])
+    whole = frame.reindex(columns=[*KEYS, *metrics, *SPENT])
     whole.insert(2, "search", whole["method"])
-    points = _checkpoints(run.traces(), metrics)
+    points = _checkpoints(traces, metrics)
     if points.empty:
-        return whole
+        return _described(whole.assign(checkpoint=math.nan), arms)
     points = points.merge(whole[[*KEYS, *SPENT]], on=KEYS, suffixes=("", "_whole"))
-    points["calls"] = points.groupby(["model", "method", "step"])["calls"].transform("min")
-    for count in CALLS:
-        shared_out = points[f"{count}_whole"] * points["calls"] / points["calls_whole"]
-        points[count] = points[count].fillna(shared_out)
+    points[CALLS] = points[CALLS].fillna(0.0)
     points["calls"] = points["calls_denoiser"] + 2 * points["calls_denoiser_backward"]
     points["seconds"] *= points["calls"] / points["calls_whole"]
-    points["search"] = points["method"]
-    points["method"] = [
-        f"{method}{', ' if ' @ ' in method else ' @ '}{step + 1} candidates"
-        for method, step in zip(points["method"], points["step"], strict=True)
-    ]
+    points["search"], points["checkpoint"] = points["method"], points["step"] + 1
+    ended = {
+        (search, count): ended_at(arms[search], count)
+        for search, count in points[["search", "checkpoint"]].drop_duplicates().itertuples(index=False)
+    }
+    points["method"] = [str(ended[key]) for key in zip(points["search"], points["checkpoint"], strict=True)]
     # A budget may have been run as well as read off a curve; then the run stands for both.
     known = pd.MultiIndex.from_frame(whole[["model", "method"]])
     fresh = ~pd.MultiIndex.from_frame(points[["model", "method"]]).isin(known)
-    return pd.concat([whole, points[fresh].reindex(columns=whole.columns)], ignore_index=True)
+    columns = [*whole.columns, "checkpoint"]
+    table = pd.concat([whole, points[fresh].reindex(columns=columns)], ignore_index=True)
+    return _described(table, {**arms, **{str(arm): arm for arm in ended.values()}})
+
+
+def ended_at(arm: Arm, count: int) -> Arm:
+    """A search that is read off at its `count`-th candidate."""
+    return replace(arm, budget=replace(arm.budget, candidates=int(count)))
+
+
+def _described(table: pd.DataFrame, arms: Mapping[str, Arm]) -> pd.DataFrame:
+    """A table by arm, with what each of them is."""
+    about = pd.DataFrame({name: arm.columns for name, arm in arms.items()}).T.rename(
+        columns={"method": "expression"}
+    )
+    return table.join(about, on="method")
 
 
 def _checkpoints(traces: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
@@ -64,18 +84,9 @@ def _checkpoints(traces: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     return pd.concat([at[[*KEYS, "step", "calls", *scored]].rename(columns=scored), counts], axis=1)
 
 
-def arms(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per (model, method) of `curves`: search, images, and `SPENT` per image (of memory the most)."""
+def costs(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per (model, method) of `curves`: what the arm is, images, and `SPENT` per image (of memory the most)."""
     how = dict.fromkeys(SPENT, "mean") | {"peak_memory": "max"}
     groups = table.groupby(["model", "method"], sort=False)
-    costs = groups.agg({"search": "first", "prompt": "size"} | how)
-    return costs.rename(columns={"prompt": "images"}).reset_index()
-
-
-def budget_of(label: str) -> tuple[str, Budget]:
-    """The method and the budget that the label of an arm names: "reno(steps=50) @ 20 calls"."""
-    method, _, limits = label.partition(" @ ")
-    units = {"s": "seconds", " calls": "calls", " candidates": "candidates"}
-    given = {units[found["unit"]]: float(found["number"]) for found in _LIMIT.finditer(limits)}
-    candidates = given.pop("candidates", None)
-    return method, Budget(**given, candidates=None if candidates is None else int(candidates))
+    spent = groups.agg(dict.fromkeys(("search", "expression", *BUDGET), "first") | {"prompt": "size"} | how)
+    return spent.rename(columns={"prompt": "images"}).reset_index()

@@ -23,8 +23,8 @@ from noisekit.methods.rewarded import Rewarded
 from noisekit.models import Model, load_model
 from noisekit.noise import NoiseSource
 from noisekit.results.calibration import Calibration, Mode, base_name
-from noisekit.results.curves import budget_of
-from noisekit.results.run import CALLS, Run
+from noisekit.results.columns import CALLS
+from noisekit.results.run import Run
 from noisekit.rewards import Precision, load_reward
 from noisekit.store.manifest import hardware
 from noisekit.store.store import Store
@@ -111,7 +111,7 @@ def _measured(model: Model, frame: pd.DataFrame, mode: Mode, allowed: float) -> 
     batch = 1 if mode == "latency" else min(model.card.batch, MOST)
     called = {column.removeprefix("calls_") for column in CALLS if frame[column].sum() > 0}
     prompts = list(islice(cycle(dict.fromkeys(frame["prompt"])), batch))
-    named = _resolved(frame["method"].unique(), model)
+    named = _resolved(frame["expression"].unique(), model)
     methods = [part for method in named for part in method.parts]
     tasks = {"denoiser": _sampling(model, prompts)}
     latents = tasks["denoiser"].run(tasks["denoiser"].x)
@@ -163,7 +163,7 @@ def _resolved(labels: Iterable[str], model: Model) -> Iterator[NoiseMethod]:
     """The methods of these labels; a third party's that is not installed here is passed over."""
     for label in labels:
         with suppress(NoisekitError):
-            yield load_method(budget_of(label)[0]).resolved(model)
+            yield load_method(label).resolved(model)
 
 
 def _rewards(method: NoiseMethod) -> list[tuple[str, Any, Precision]]:

@@ -24,11 +24,11 @@ from noisekit.errors import BadValue, unknown
 from noisekit.evaluation.best import Race, race
 from noisekit.evaluation.statistics import STANDARD, prompt_mean
 from noisekit.results.calibration import Calibration, Mode, base_name, calibrations
-from noisekit.results.curves import arms, budget_of, curves
+from noisekit.results.curves import costs
 from noisekit.results.judges import Judged, judged
 from noisekit.results.run import Run
 from noisekit.store.manifest import hardware
-from noisekit.types import Budget
+from noisekit.types import Arm
 
 Scale = float | Literal["auto"]
 
@@ -61,7 +61,7 @@ class Versus:
 class Choice:
     """The answer of `pick`; printed, it says all of it in sentences.
 
-    model, method: labels as in tables; `budget` holds the limits that the method's label names. seconds, calls: of an image.
+    model: as in tables. arm: the method and its budget. seconds, calls: of an image.
     means: the choice's, by metric. gain: the reference, and what the choice has over it; None where it is the reference.
     runner_up: the best arm of another method, against the choice. doubled: what twice the budget would choose, against the
     choice; None where it chooses the same. settings, prompts: how many were compared, and on how many. notes: what else to
@@ -69,7 +69,7 @@ class Choice:
     """
 
     model: str
-    method: str
+    arm: Arm
     seconds: float
     calls: float
     means: Mapping[str, float]
@@ -81,9 +81,9 @@ class Choice:
     notes: tuple[str, ...]
 
     @property
-    def budget(self) -> Budget:
-        """`load_method(name)(model, prompts, budget=…)` runs the choice, `name` being its label up to the "@"."""
-        return budget_of(self.method)[1]
+    def method(self) -> str:
+        """The arm as in tables; `load_method(arm.method)(model, prompts, budget=arm.budget)` runs it."""
+        return str(self.arm)
 
     def __str__(self) -> str:
         by = next(iter(self.means)) if len(self.means) == 1 else f"mean rank by {', '.join(self.means)}"
@@ -132,7 +132,7 @@ def pick(
     """
     limits = _limits({"seconds": seconds, "calls": calls, "peak_memory": memory})
     by = judged(run, _of_model(run, model), metric, allow_optimised)
-    settings = arms(by.table)
+    settings = costs(by.table)
     settings["seconds"], source = _seconds(
         run, settings, "throughput" if throughput else "latency", device_scale
     )
@@ -142,7 +142,7 @@ def pick(
     images = by.table[_key(by.table) == chosen]
     return Choice(
         model=own["model"],
-        method=own["method"],
+        arm=Arm.read({**own, "method": own["expression"]}),
         seconds=float(own["seconds"]),
         calls=float(own["calls"]),
         means={name: prompt_mean(images, column) for name, column in by.columns.items()},
@@ -196,8 +196,8 @@ class _Field:
 
     def runner_up(self, chosen: str) -> Versus | None:
         against = self.race.against(chosen)
-        search = self.settings["search"].map(lambda label: budget_of(label)[0])
-        another = search.loc[against.index] != search[chosen]
+        method = self.settings["expression"]
+        another = method.loc[against.index] != method[chosen]
         # A search whose first candidate is the standard image is no other method there.
         others = against[another & (against["low"] != against["high"])]
         return None if others.empty else self._versus(str(others["difference"].idxmax()), others)
@@ -231,7 +231,7 @@ def _doubled(limits: Mapping[str, float]) -> dict[str, float]:
 
 def _of_model(run: Run, model: str | None) -> pd.DataFrame:
     """`curves` of one model, whatever its settings, or with the settings of a label."""
-    table = curves(run)
+    table = run.curves()
     names = list(dict.fromkeys(base_name(label) for label in table["model"]))
     if not names:
         raise BadValue(f"run {str(run.folder)!r} holds no images yet; run `noisekit compare` on it first")

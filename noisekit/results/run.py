@@ -26,34 +26,18 @@ from noisekit.evaluation.wins import duels
 from noisekit.hashing import digest
 from noisekit.metrics.info import MetricInfo, preference
 from noisekit.paths import given_path
+from noisekit.results.columns import ABOUT, ARM, BUDGET, FORMS, FOUND, SPENT, TRACED, UNCOUNTED
+from noisekit.results.curves import curves
 from noisekit.results.export import write_table
 from noisekit.rewards.cards import kin
-from noisekit.store.columns import Form
 from noisekit.store.failures import unresolved
 from noisekit.store.lines import Row
 from noisekit.store.store import Kind, Store
-from noisekit.types import COUNTED
+from noisekit.types import Arm
 from noisekit.vote.votes import Votes
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-#: Columns of `Run.frame`: before the metrics, and two groups after them.
-ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "suite", "categories", "seed", "image"]
-CALLS = [f"calls_{network}" for network in COUNTED]
-SPENT = ["calls", *CALLS, "seconds", "batch", "peak_memory", "preparation"]
-FOUND = ["stopped", "noise_norm", "noise_cosine", "noise_distance", "noise_kurtosis"]
-UNCOUNTED = [*CALLS, "preparation"]
-#: What is read of a row; see `store.columns`.
-FORMS: Mapping[str, Form] = {
-    **dict.fromkeys(("id", "image"), "key"),
-    **dict.fromkeys(("setting", "model_id", "model", "method", "prompt", "prompt_id"), "text"),
-    **dict.fromkeys(("kind", "suite", "objective", "stopped"), "text"),
-    **dict.fromkeys((*SPENT, *FOUND[1:]), "number"),
-    **dict.fromkeys(("unseen", "categories", "seed", "batch", "optimised"), "json"),
-}
-#: Columns that every trace has.
-TRACED = ["model", "method", "prompt", "seed", "step", "calls", "seconds", "score", "best"]
 
 
 class Run:
@@ -61,7 +45,7 @@ class Run:
 
     def __init__(self, store: Store) -> None:
         self.folder, self.manifest, self._store = store.folder, store.manifest, store
-        rows = store.columns("rows", FORMS)
+        rows, self.arms = _by_arm(store.columns("rows", FORMS))
         models, settings = _asked(store.lines("settings"))
         rows = _newest(rows, ["model"], "model_id", models)
         rows = _newest(rows, ["model", "method"], "setting", settings)
@@ -74,7 +58,7 @@ class Run:
         """Raise `BadValue` where scores have no column, or one of another meaning."""
         figures = set(self._scores.values)
         lacking = [name for name, info in self.metric_info.items() if info.raw not in figures]
-        for name in (*lacking, *figures.intersection((*ABOUT, *SPENT, *FOUND))):
+        for name in (*lacking, *figures.intersection((*ABOUT, *SPENT, *FOUND, *ARM))):
             raise BadValue(
                 f"store {str(self.folder)!r} has scores {name!r} without a column of their own; take these lines out "
                 "of its folder scores to go on"
@@ -100,7 +84,12 @@ class Run:
         found = {}
         for row in _records(self._scores.metrics):
             info = self._metrics.get(row["metric_id"])
-            found[row["metric"]] = info if info and info.name == row["metric"] else _unrecorded(row)
+            if info is None or info.name != row["metric"]:
+                raise BadValue(
+                    f"store {str(self.folder)!r} has scores {row['metric']!r} and does not say what they are; take these "
+                    "lines out of its folder scores to go on"
+                )
+            found[row["metric"]] = info
         return found
 
     @property
@@ -112,16 +101,20 @@ class Run:
     def frame(self) -> pd.DataFrame:
         """One row an image: what it is of, one column a metric (NaN where not scored), calls and seconds.
 
-        A pairwise metric's column is the preference over the standard image, and its score is in <metric>_score. `image`
-        is the path relative to the run's folder; `preparation` counts the calls that a method spent before its first image;
-        `noise_norm`, `_kurtosis` (excess), and `_cosine` and `_distance` to the initial noise are those of the noise found.
+        `method` is the method with its budget as it prints, `expression` the method alone; budget_seconds, _calls and
+        _candidates are the limits. A pairwise metric's column is the preference over the standard image, and its score is in
+        <metric>_score. `image` is the path relative to the run's folder; `preparation` counts the calls that a method spent
+        before its first image; `noise_norm`, `_kurtosis` (excess), and `_cosine` and `_distance` to the initial noise are
+        those of the noise found.
         """
         return self._frame.copy()
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        table = pd.concat([self._rows[ABOUT], self._scores.values, self._rows[[*SPENT, *FOUND]]], axis=1)
-        # There was nothing to call, or to prepare, where a row is older than the count of it.
+        table = pd.concat(
+            [self._rows[ABOUT], self._scores.values, self._rows[[*SPENT, *FOUND, *ARM]]], axis=1
+        )
+        # Nothing was called, or prepared, where nobody counted it.
         table[UNCOUNTED] = table[UNCOUNTED].fillna(0.0)
         for info in self._pairwise:
             over_standard = preference(table[info.raw], _of_standard(table, table, info.raw))
@@ -252,7 +245,7 @@ class Run:
     def noise_analysis(self) -> NoiseAnalysis:
         """Spectrum and coherence over frequency, and singular vectors' similarity, per (model, method).
 
-        Of the images whose noises were recorded, which stores written before that lack.
+        Of the images whose noises were recorded.
         """
         return noise_analysis(about | row for about, row in self._recorded("noises"))
 
@@ -264,12 +257,11 @@ class Run:
 
     def curves(self) -> pd.DataFrame:
         """The frame, and below it searches ended at their checkpoints, as arms of their own; see `results.curves`."""
-        from noisekit.results.curves import curves
-
-        return curves(self)
+        metrics = [info.raw for info in self.metric_info.values()]
+        return curves(self._frame, self._traced, metrics, self.arms)
 
     def settings(self) -> dict[tuple[str, str], Row]:
-        """By model and method every resolved value that decides its images; older stores lack some or all."""
+        """By model and method every resolved value that decides its images."""
         shown = self._rows[["model", "method", "setting"]].drop_duplicates().itertuples(index=False)
         fields = {row["setting"]: row["fields"] for row in self._store.lines("settings")}
         return {(model, method): fields[key] for model, method, key in shown if key in fields}
@@ -330,25 +322,10 @@ class Run:
         """By prompt, what its suite says besides the text."""
         return {row["prompt"]: row["metadata"] or {} for row in self._store.lines("rows")}
 
-    def report(self) -> Path:
-        """Write report.html into the run's folder."""
-        from noisekit.report import write_report
-
-        path = self.folder / "report.html"
-        write_report(self, path)
-        return path
-
 
 def load_run(folder: str | Path) -> Run:
     """The run in a folder; raises `BadValue` where there is none."""
     return Run(Store.read(folder))
-
-
-def _unrecorded(score: Row) -> MetricInfo:
-    """What is known of a metric in a store that was written before metrics were recorded: its name and its tie."""
-    return MetricInfo(
-        name=score["metric"], version="", weights="", family="", low=np.nan, high=np.nan, tie=score["tie"]
-    )
 
 
 def _of_standard(frame: pd.DataFrame, table: pd.DataFrame, column: str) -> pd.Series:
@@ -373,6 +350,15 @@ def _told_apart(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _by_arm(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Arm]]:
+    """Rows whose method is the arm as it prints, and the arms by that."""
+    each = rows[["method", *BUDGET]].drop_duplicates()
+    arms = [Arm.read(row) for row in _records(each)]
+    names = each.assign(arm=[str(arm) for arm in arms])
+    named = rows.merge(names, on=["method", *BUDGET], how="left")["arm"]
+    return rows.assign(method=named.to_numpy(), expression=rows["method"]), {str(arm): arm for arm in arms}
+
+
 #: By the names of a group, the identity that was asked for last.
 Asked = Mapping[tuple[str, ...], str]
 
@@ -382,9 +368,8 @@ def _asked(settings: Sequence[Row]) -> tuple[Asked, Asked]:
     models: dict[tuple[str, ...], str] = {}
     methods: dict[tuple[str, ...], str] = {}
     for row in settings:
-        methods[row["model"], row["method"]] = row["setting"]
-        if "model" in row["fields"]:
-            models[row["model"],] = digest(row["fields"]["model"])
+        methods[row["model"], str(Arm.read(row))] = row["setting"]
+        models[row["model"],] = digest(row["fields"]["model"])
     return models, methods
 
 

@@ -38,8 +38,8 @@ CHUNK = 256
 class Scores:
     """The scores of n images, of each metric those by the weights that were used last.
 
-    values: n rows and one column a figure, NaN where an image was not scored. metrics: one row a metric (metric,
-    metric_id, tie) in the order in which they were first scored.
+    values: n rows and one column a figure, NaN where an image was not scored. metrics: one row a metric (metric, metric_id)
+    in the order in which they were first scored.
     """
 
     values: pd.DataFrame
@@ -77,7 +77,6 @@ def _formed(values: Sequence[Any], form: Form, kept: dict[Any, Any]) -> Iterable
 class _Weights:
     """What a metric with some weights says: of shown images since when, of any until when, and figures by column."""
 
-    tie: float | None = None
     first: float = math.inf
     last: float = -math.inf
     places: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
@@ -94,7 +93,7 @@ def read_scores(lines: Iterable[ScoreLine], images: Sequence[str]) -> Scores:
         place = places.get(line.id)
         if place is None:
             continue
-        own.first, own.tie = min(own.first, created), line.tie
+        own.first = min(own.first, created)
         for name, figure in line.values.items():
             own.places[name].append(place)
             own.figures[name].append(math.nan if figure is None else figure)
@@ -106,8 +105,7 @@ def read_scores(lines: Iterable[ScoreLine], images: Sequence[str]) -> Scores:
         for name, figures in found[metric, by].figures.items():
             column = values.setdefault(name, np.full(len(images), np.nan))
             column[np.asarray(found[metric, by].places[name])] = figures
-    about = [{"metric": metric, "metric_id": by, "tie": found[metric, by].tie} for metric, by in shown]
     return Scores(
         pd.DataFrame(values, index=range(len(images))),
-        pd.DataFrame(about, columns=["metric", "metric_id", "tie"]).astype({"tie": float}),
+        pd.DataFrame(shown, columns=["metric", "metric_id"]),
     )

@@ -1,8 +1,8 @@
 """What the lines of a store hold, field by field; every reader takes the same lines, and refuses the same.
 
 A line is strict JSON in UTF-8: no NaN, no infinity, no byte order mark, no half of a surrogate pair. A field that is missing
-or of another type damages it. Further fields may stand in a line and are passed over, and what an older version did not
-write yet has a default here.
+or of another type damages it; what has a default here may be null or missing, as a figure that nobody measured. Further
+fields may stand in a line and are passed over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from msgspec import Meta, Struct
 from noisekit.evaluation.rings import sizes
 from noisekit.types import LARGEST_SEED
 
-#: Stores begun by earlier versions lack some of these folders, and read as empty there.
 Kind = Literal[
     "rows",
     "noises",
@@ -33,6 +32,8 @@ Kind = Literal[
 Seed = Annotated[int, Meta(ge=0, le=LARGEST_SEED)]
 #: A side of a latent; larger ones are no noise of any model.
 Side = Annotated[int, Meta(ge=1, le=4096)]
+#: The most that an image may cost by one measure; null where nothing limits it.
+Limit = Annotated[float, Meta(gt=0)] | None
 #: Mappings of settings within mappings are this deep at most.
 DEEPEST = 32
 
@@ -43,14 +44,22 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
     created: float
 
 
-class ImageLine(Line, frozen=True, kw_only=True, gc=False):
+class ArmLine(Line, frozen=True, kw_only=True, gc=False):
+    """What is about a method on a model: the model's name, the resolved method as it prints, and the budget of an image."""
+
+    model: str
+    method: str
+    budget_seconds: Limit = None
+    budget_calls: Limit = None
+    budget_candidates: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ImageLine(ArmLine, frozen=True, kw_only=True, gc=False):
     """An image that was generated, and what it took."""
 
     id: str
     setting: str
     model_id: str
-    model: str
-    method: str
     prompt: str
     seed: Seed
     prompt_id: str
@@ -108,7 +117,6 @@ class ScoreLine(Line, frozen=True, kw_only=True, gc=False):
     metric: str
     metric_id: str
     values: dict[str, float | None]
-    tie: float | None = None
     cut: int | None = None
 
 
@@ -157,7 +165,7 @@ class TraceLine(Line, frozen=True, kw_only=True, gc=False):
                     raise ValueError(f"a point of it has no {name}")
 
 
-class FailureLine(Line, frozen=True, kw_only=True, gc=False):
+class FailureLine(ArmLine, frozen=True, kw_only=True, gc=False):
     """An image that could not be made, or not be scored by a metric, and why."""
 
     id: str
@@ -165,20 +173,16 @@ class FailureLine(Line, frozen=True, kw_only=True, gc=False):
     setting: str
     reason: str
     attempt: int
-    model: str | None = None
-    method: str | None = None
+    prompt: str
+    seed: Seed
     suite: str | None = None
-    prompt: str | None = None
-    seed: Seed | None = None
     where: str = ""
 
 
-class SettingLine(Line, frozen=True, kw_only=True, gc=False):
+class SettingLine(ArmLine, frozen=True, kw_only=True, gc=False):
     """A setting, and all resolved values that it is the hash of."""
 
     setting: str
-    model: str
-    method: str
     fields: dict[str, Any]
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
@@ -40,8 +40,9 @@ def pairs(frame: pd.DataFrame, methods: Sequence[str] = (), model: str | None = 
         if model not in set(frame["model"]):
             raise BadValue(f"the run has no model {model!r} (it has: {', '.join(frame['model'].unique())})")
         frame = frame[frame["model"] == model]
-    known = list(dict.fromkeys(frame["method"]))
-    wanted = [named(method, known) for method in methods] or known
+    expressions = dict(zip(frame["method"], frame["expression"], strict=True))
+    known = list(expressions)
+    wanted = [named(method, expressions) for method in methods] or known
     if len(set(wanted)) < len(wanted):
         raise BadValue(
             f"method {max(wanted, key=wanted.count)!r} stands twice; give two or more different ones"
@@ -62,11 +63,14 @@ def pairs(frame: pd.DataFrame, methods: Sequence[str] = (), model: str | None = 
     return found
 
 
-def named(method: str, known: Sequence[str]) -> str:
-    """The method of a run that a label means, in full or by its bare name; raises `BadValue` on none and on several."""
+def named(method: str, known: Mapping[str, str]) -> str:
+    """The method of a run that a text means, in full or by its bare name; raises `BadValue` on none and on several.
+
+    known: of every method in the tables, what it is without its budget.
+    """
     if method in known:
         return method
-    same = [label for label in known if registry.parse(label.partition(" @ ")[0]).name == method]
+    same = [name for name, expression in known.items() if registry.parse(expression).name == method]
     if len(same) == 1:
         return same[0]
     what = f"is {len(same)} methods of the run" if same else "is no method of the run"

@@ -14,6 +14,7 @@ from rich.text import Text
 from noisekit.report.source import labels
 from noisekit.report.votes import ends, two, within
 from noisekit.shown import shown
+from noisekit.types import Arm
 from noisekit.vote.clusters import VOTERS
 from noisekit.vote.votes import Votes
 
@@ -32,10 +33,13 @@ _VOTERS = "voter|votes|same again|attentive|left|ties|seconds".split("|")
 Rows = Iterator[tuple[str, ...]]
 
 
-def show(votes: Votes, console: Console) -> None:
-    """Print the tables of some votes: methods, strengths where there are three or more, metrics, and voters."""
+def show(votes: Votes, arms: Mapping[str, Arm], console: Console) -> None:
+    """Print the tables of some votes: methods, strengths where there are three or more, metrics, and voters.
+
+    arms: of the run, by the names that its tables have for them.
+    """
     frame = votes.frame()
-    named = labels(list(dict.fromkeys(pd.concat([frame["method"], frame["other"]]).dropna())))
+    named = labels(arms[name] for name in pd.concat([frame["method"], frame["other"]]).dropna().unique())
     tables: list[tuple[str, Sequence[str], Rows]] = [
         ("Who was preferred", _RATES, _rates(votes, named)),
         ("How well metrics foretell people", _METRICS, _metrics(votes)),

@@ -366,11 +366,6 @@ def test_why_a_key_misses_is_the_field_that_differs(tmp_path: Path) -> None:
     _, *others = why(budget={"calls": 9})
     assert others == ["budget.calls: stored (none), wanted 9"]
 
-    for file in (tmp_path / "settings").glob("*"):
-        file.unlink()  # as in a store that was begun before settings were written down
-    _, *others = why(CountingModel(steps=4), methods=[SELECTION.replace("candidates=3", "candidates=4")])
-    assert others == ["method.candidates: stored 3, wanted 4", "model.steps: stored 2, wanted 4"]
-
 
 def test_why_a_score_is_lacking_is_the_fact_that_differs(
     tmp_path: Path, brightness: Path, monkeypatch: pytest.MonkeyPatch

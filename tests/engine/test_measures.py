@@ -39,24 +39,6 @@ def lines(store: Path, kind: str) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def aged(store: Path) -> Path:
-    """The store as it would have been written before metrics, noises and diversity were recorded."""
-    ties = {row["metric_id"]: row["tie"] for row in lines(store, "metrics")}
-    for kind in ("metrics", "noises", "diversity"):
-        shutil.rmtree(store / kind)
-    for kind in ("scores", "rows"):
-        for file in (store / kind).iterdir():
-            rows = [json.loads(line) for line in file.read_text().splitlines()]
-            for row in rows:
-                row.pop("noise_distance", None)
-                row.pop("noise_kurtosis", None)
-                row.pop("calls_predictor", None)
-                if kind == "scores":
-                    row["tie"] = ties[row["metric_id"]]
-            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return store
-
-
 # --- facts of metrics ------------------------------------------------------------------------------------------------
 
 
@@ -80,25 +62,6 @@ def test_ties_are_those_of_the_metric(tmp_path: Path, brightness: Path) -> None:
     summary = done.summary().set_index("method").drop("standard").iloc[0]
     assert summary["brightness_tie"] == (difference.abs() <= TIE).mean()
     assert summary["brightness_win"] == (difference > TIE).mean()
-
-
-def test_older_stores_say_what_they_know_and_learn_the_rest(tmp_path: Path, brightness: Path) -> None:
-    whole = run(tmp_path / "store", metrics=["truth", "brightness"])
-    old = load_run(aged(tmp_path / "store"))
-    info = old.metric_info["brightness"]
-    assert (info.version, info.family, info.tie, info.pairwise) == ("", "", TIE, False)
-    assert np.isnan([info.low, info.high]).all()
-    pd.testing.assert_frame_equal(old.summary(), whole.summary())
-    assert (old.frame()["calls_predictor"] == 0).all()
-    assert old.diversity().empty
-    assert old.diversity_summary().empty
-    assert old.noise_analysis().frequencies.empty
-    assert old.frame()[["noise_distance", "noise_kurtosis"]].isna().all(axis=None)
-
-    learnt = run(tmp_path / "store", metrics=["truth", "brightness"])
-    assert learnt.metric_info == whole.metric_info
-    pd.testing.assert_frame_equal(learnt.diversity(), whole.diversity())
-    assert learnt.noise_analysis().vectors.empty  # the images are not made again
 
 
 def test_tables_are_computed_once_and_given_away_as_copies(tmp_path: Path) -> None:

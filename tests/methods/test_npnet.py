@@ -14,6 +14,7 @@ from noisekit.models.stable_diffusion import StableDiffusion
 from noisekit.noise import NoiseSource
 from noisekit.npnet import published
 from noisekit.npnet.checkpoint import artefact_hash, load_network, save_artefact
+from noisekit.npnet.hub import HubNPNet
 from noisekit.npnet.network import TINY, NPNet, singular
 from noisekit.solvers.re_denoise import re_denoise, repaint
 from tests.npnet.made import published_file
@@ -170,7 +171,7 @@ def test_a_published_file_is_an_artefact_like_others(pipeline, tmp_path):
         chosen = method(tmp_path / "golden.pth")
         assert chosen.optimised == {"hps"}  # its authors chose their pairs by it
         result = chosen(pipeline, PROMPTS)
-        load_network(tmp_path / "golden.pth").save_pretrained(tmp_path / "folder")
+        HubNPNet.from_pretrained(tmp_path / "golden.pth").save_pretrained(tmp_path / "folder")
     assert torch.equal(result.noise, method(tmp_path / "folder")(pipeline, PROMPTS).noise)
 
 

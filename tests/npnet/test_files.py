@@ -17,6 +17,7 @@ from noisekit.cli import main
 from noisekit.errors import BadValue, CorruptWeights
 from noisekit.npnet import checkpoint, published
 from noisekit.npnet.checkpoint import find_artefact, load_network, read_card, save_artefact
+from noisekit.npnet.hub import HubNPNet
 from noisekit.npnet.network import NPNet
 from noisekit.npnet.published import load_published
 from tests.npnet.made import SMALL, inputs, published_file
@@ -74,13 +75,13 @@ def test_an_artefact_comes_back_as_it_was(pth: Path, folder: Path) -> None:
 def test_save_pretrained_writes_an_artefact_and_from_pretrained_reads_all_kinds(
     pth: Path, folder: Path, tmp_path: Path
 ) -> None:
-    network = NPNet.from_pretrained(pth)
+    network = HubNPNet.from_pretrained(pth)
     network.save_pretrained(tmp_path / "saved")
     assert {file.name for file in (tmp_path / "saved").iterdir()} == {
         "config.json", "model.safetensors", "card.json", "README.md",
     }  # fmt: skip
     for source in (pth, folder, tmp_path / "saved"):
-        assert same(NPNet.from_pretrained(source), network)
+        assert same(HubNPNet.from_pretrained(source), network)
     assert read_card(tmp_path / "saved") == read_card(pth)
     assert read_card(pth)["metric"] == "hps"
     assert checkpoint.artefact_hash(tmp_path / "saved") == checkpoint.artefact_hash(folder)
@@ -109,9 +110,9 @@ def test_what_is_pushed_to_a_hub_comes_from_it(
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     monkeypatch.chdir(tmp_path)
     checkpoint.from_hub.cache_clear()
-    NPNet.from_pretrained(folder).push_to_hub("someone/golden")
-    assert same(NPNet.from_pretrained("someone/golden"), load_network(folder))
-    assert same(NPNet.from_pretrained("someone/golden", revision="main"), load_network(folder))
+    HubNPNet.from_pretrained(folder).push_to_hub("someone/golden")
+    assert same(HubNPNet.from_pretrained("someone/golden"), load_network(folder))
+    assert same(HubNPNet.from_pretrained("someone/golden", revision="main"), load_network(folder))
     assert find_artefact("someone/golden") == hub / "someone" / "golden"
     checkpoint.from_hub.cache_clear()
 
@@ -120,9 +121,9 @@ def test_without_a_hub_a_repository_is_refused_in_a_sentence() -> None:
     with pytest.raises(
         BadValue, match=r"'someone/absent' of npnet is no file or folder here.*go online once"
     ):
-        NPNet.from_pretrained("someone/absent")
+        HubNPNet.from_pretrained("someone/absent")
     with pytest.raises(BadValue, match=r"'absent' of npnet is neither a published \.pth file nor a folder"):
-        NPNet.from_pretrained("absent")
+        HubNPNet.from_pretrained("absent")
 
 
 def test_the_command_converts_a_published_file(

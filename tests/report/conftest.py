@@ -19,6 +19,7 @@ from noisekit.evaluation.comparisons import comparisons
 from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import summary
 from noisekit.metrics.info import MetricInfo
+from noisekit.types import Arm, Budget
 from noisekit.vote.votes import Votes
 
 HOSTILE = "<b>bold</b><script>document.title='owned'</script> & \"a red circle\" <img src=x onerror=alert(1)>"
@@ -35,6 +36,12 @@ RENO_LONG = "reno(steps=20, lr=0.7, rewards='clip_score:1')"
 METHODS = {"tiny": ["standard", SELECTION], "tiny-turbo": ["standard", RENO_SHORT, RENO_LONG]}
 CALLS = {"standard": 1, SELECTION: 144, RENO_SHORT: 31, RENO_LONG: 61}
 GAIN = {"standard": 0.0, SELECTION: 0.0, RENO_SHORT: 6.0, RENO_LONG: 9.0}
+
+
+def arm(name: str) -> Arm:
+    """The arm that is printed so."""
+    method, _, calls = name.partition(" @ ")
+    return Arm(method, Budget(calls=float(calls.removesuffix(" calls"))) if calls else Budget())
 
 
 @dataclass
@@ -56,8 +63,13 @@ class SyntheticRun:
             "created": "2030-01-01T00:00:00",
             "versions": versions,
             "hardware": {"cpu": "a CPU", "cores": 2},
+            "noise": "per_prompt",
             **self.about,
         }
+
+    @property
+    def arms(self) -> Mapping[str, Arm]:
+        return {name: arm(name) for name in self.rows["method"].unique()}
 
     @property
     def metric_ids(self) -> Mapping[str, str]:

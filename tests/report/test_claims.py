@@ -20,7 +20,8 @@ from noisekit.report.source import limits
 from noisekit.report.sweeps import sweeps
 from noisekit.report.tables import Line, ranking
 from noisekit.report.texts import Cell, Table, latex, markdown, write_tables
-from tests.report.conftest import HOSTILE, RENO_LONG, SELECTION
+from noisekit.types import Budget
+from tests.report.conftest import HOSTILE, RENO_LONG, SELECTION, arm
 
 
 def test_only_what_survives_holm_is_claimed(run: Any) -> None:
@@ -82,7 +83,9 @@ def test_categories_have_a_column_each_and_a_dash_where_a_method_has_none(run: A
 
 def lines(run: Any, methods: list[str]) -> list[Line]:
     one = ranking(run).models["tiny-turbo"][1]
-    return [Line(**{**vars(one), "method": method, "label": method}) for method in methods]
+    return [
+        Line(**{**vars(one), "method": method, "arm": arm(method), "label": method}) for method in methods
+    ]
 
 
 def test_sweeps_are_methods_that_differ_in_one_number_only(run: Any) -> None:
@@ -99,7 +102,7 @@ def test_sweeps_are_methods_that_differ_in_one_number_only(run: Any) -> None:
     assert [(one.title, [x for x, _ in one.curves[0].points]) for one in budgets] == [
         ("cosine: calls (budget)", [10, 20, 40])
     ]
-    assert limits(" @ 2.5s, 10 calls") == {"seconds": 2.5, "calls": 10}
+    assert limits(Budget(seconds=2.5, calls=10)) == {"seconds": 2.5, "calls": 10}
 
 
 def test_a_sweep_is_drawn_in_the_page(make_run: Any) -> None:

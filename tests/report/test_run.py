@@ -9,7 +9,7 @@ from rich.console import Console
 
 from noisekit.comparison import compare
 from noisekit.report import show
-from noisekit.results import load_run
+from noisekit.runs import load_run
 from tests.pipelines import stable_diffusion
 
 

@@ -16,7 +16,11 @@ from noisekit.report import show
 from noisekit.report.parts import breakdown, by_kind
 from noisekit.report.source import labels
 from noisekit.report.tables import Comparison, decimals, number, ranking, signed
-from tests.report.conftest import RENO_LONG, RENO_SHORT
+from tests.report.conftest import RENO_LONG, RENO_SHORT, arm
+
+
+def short_of(names: list[str]) -> dict[str, str]:
+    return labels(map(arm, names))
 
 
 def compared(**figures: float) -> Comparison:
@@ -49,15 +53,15 @@ def test_figures_as_text() -> None:
 
 def test_namesakes_are_told_apart_by_what_differs() -> None:
     short, long = "reno(steps=5, lr=0.7)", "reno(steps=50, lr=0.7)"
-    assert labels(["standard", short, long, "cosine(steps=2)", "BestOf(reno(), 3)"]) == {
+    assert short_of(["standard", short, long, "cosine(steps=2)", "BestOf(reno(), 3)"]) == {
         "standard": "standard",
         short: "reno(steps=5)",
         long: "reno(steps=50)",
         "cosine(steps=2)": "cosine",
         "BestOf(reno(), 3)": "BestOf(reno(), 3)",
     }
-    assert labels(["cosine(steps=2) @ 10 calls"]) == {"cosine(steps=2) @ 10 calls": "cosine @ 10 calls"}
-    assert labels(["reno(steps=5)", "reno(steps=5, ball='heavy')"]) == {
+    assert short_of(["cosine(steps=2) @ 10 calls"]) == {"cosine(steps=2) @ 10 calls": "cosine @ 10 calls"}
+    assert short_of(["reno(steps=5)", "reno(steps=5, ball='heavy')"]) == {
         "reno(steps=5)": "reno",
         "reno(steps=5, ball='heavy')": "reno(ball='heavy')",
     }

@@ -12,6 +12,7 @@ import numpy as np
 from noisekit.metrics.info import MetricInfo
 from noisekit.results.run import Run, load_run
 from noisekit.store.store import Store
+from noisekit.types import Arm
 
 #: Seconds of one denoiser call in the rows of these stores.
 CALL = 0.01
@@ -25,13 +26,12 @@ class Known:
     calls: float
     optimised: Sequence[str] = ()
     model: str = "toy"
-    counts: bool = True  # whether checkpoints carry counts of their own, as newer stores do
     row: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_run(
     folder: Path,
-    methods: Mapping[str, Known],
+    methods: Mapping[str | Arm, Known],
     *,
     prompts: int = 60,
     seeds: int = 2,
@@ -62,7 +62,7 @@ def write_run(
                     spent = {"calls": last * known.calls, "seconds": last * known.calls * CALL}
                     about = {
                         "model": known.model,
-                        "method": method,
+                        **(method if isinstance(method, Arm) else Arm(method)).columns,
                         "prompt": f"prompt {prompt}",
                         "seed": seed,
                     }
@@ -97,7 +97,7 @@ def _point(n: int, scores: Mapping[str, float] | None, known: Known, late: Seque
     point = {"step": n - 1, "calls": n * known.calls, "seconds": n * known.calls * CALL}
     if scores is not None:
         point |= {f"metric_{name}": score for name, score in scores.items() if name not in late}
-        point |= _counts(known, n) if known.counts else {}
+        point |= _counts(known, n)
     return point
 
 

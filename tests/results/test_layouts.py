@@ -30,6 +30,7 @@ def store(
 ) -> Path:
     """Images of prompts, whose metadata are given; each a colour of its own, and right where its seed is even."""
     with Store.prepare(folder, "per_prompt") as opened:
+        opened.append("metrics", [lines.metric("geneval")])
         for m, method in enumerate(methods):
             for p, (prompt, metadata) in enumerate(prompts.items()):
                 for seed in range(seeds):

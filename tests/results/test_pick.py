@@ -12,11 +12,11 @@ import pytest
 import noisekit as nk
 from noisekit.cli import main
 from noisekit.errors import BadValue
-from noisekit.results.curves import arms, budget_of, curves
+from noisekit.results.curves import costs
 from noisekit.results.pick import pick
 from noisekit.store.manifest import hardware
 from noisekit.store.store import Store
-from noisekit.types import Budget
+from noisekit.types import Arm, Budget
 from tests.results.curved import CALL, Known, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def test_the_best_within_the_budget_is_picked(run, calls, best):
     assert choice.calls <= calls
     assert choice.prompts == (60 if choice.settings > 1 else 0)
     if best != "standard":
-        truth = METHODS[budget_of(best)[0]].quality[choice.budget.candidates]
+        truth = METHODS[choice.arm.method].quality[choice.arm.budget.candidates]
         assert choice.gain.low < truth < choice.gain.high
         assert choice.gain.low > 0
         assert choice.gain.method == "standard"
@@ -69,10 +69,10 @@ def test_what_twice_the_budget_and_the_runner_up_bring(run):
 
 def test_a_runner_up_is_another_method_and_not_another_budget(tmp_path):
     methods = {"standard": Known({1: 0.0}, 1), "best_of": Known({1: 0.1}, 2)}
-    methods |= {f"cosine @ {calls} calls": Known({1: 0.01 * calls}, calls) for calls in (10, 20, 40)}
+    methods |= {Arm("cosine", Budget(calls=calls)): Known({1: 0.01 * calls}, calls) for calls in (10, 20, 40)}
     choice = pick(write_run(tmp_path / "run", methods), calls=40)
     assert choice.method == "cosine @ 40 calls"
-    assert choice.budget == Budget(calls=40)
+    assert choice.arm.budget == Budget(calls=40)
     assert choice.runner_up.method == "best_of"
 
 
@@ -83,11 +83,7 @@ def test_one_setting_is_all_that_fits(tmp_path):
 
 def test_a_choice_can_be_run(run):
     choice = pick(run, calls=30)
-    assert choice.budget == Budget(candidates=10)
-    assert budget_of("cosine(steps=100) @ 2.5s, 64 calls, 3 candidates") == (
-        "cosine(steps=100)",
-        Budget(seconds=2.5, calls=64, candidates=3),
-    )
+    assert choice.arm.budget == Budget(candidates=10)
 
 
 def test_nothing_told_from_standard_is_not_bought(tmp_path):
@@ -128,28 +124,23 @@ def test_a_metric_added_later_judges_what_it_can(tmp_path):
     assert any("left out" in note for note in late.notes)
 
 
-def test_curves_of_older_stores_share_out_the_counts_of_the_whole(tmp_path):
-    both = [
-        write_run(
-            tmp_path / name,
-            {"standard": Known({1: 0.0}, 1), "m": Known({1: 0, 2: 0, 5: 0}, 4, ["hps"], counts=counts)},
-        )
-        for name, counts in (("new", True), ("old", False))
-    ]
-    new, old = (arms(curves(run)).set_index("method") for run in both)
-    assert list(new.index) == ["standard", "m", "m @ 1 candidates", "m @ 2 candidates"]
-    assert new["calls"].tolist() == old["calls"].tolist() == [1, 20, 4, 8]
-    assert old["calls_reward"].tolist() == new["calls_reward"].tolist() == [0, 5, 1, 2]
-    assert old.loc["m @ 2 candidates", "seconds"] == pytest.approx(8 * CALL)
+def test_a_checkpoint_costs_what_its_candidates_did(tmp_path):
+    methods = {"standard": Known({1: 0.0}, 1), "m": Known({1: 0, 2: 0, 5: 0}, 4, ["hps"])}
+    table = costs(write_run(tmp_path / "run", methods).curves()).set_index("method")
+    assert list(table.index) == ["standard", "m", "m @ 1 candidates", "m @ 2 candidates"]
+    assert table["expression"].tolist() == ["standard", "m", "m", "m"]
+    assert table["calls"].tolist() == [1, 20, 4, 8]
+    assert table["calls_reward"].tolist() == [0, 5, 1, 2]
+    assert table.loc["m @ 2 candidates", "seconds"] == pytest.approx(8 * CALL)
 
 
 def test_a_checkpoint_that_was_run_as_a_budget_stands_once(tmp_path):
     methods = {
         "standard": Known({1: 0.0}, 1),
         "m": Known({1: 0, 2: 0.1, 5: 0.1}, 1),
-        "m @ 2 candidates": Known({2: 0.1}, 1),
+        Arm("m", Budget(candidates=2)): Known({2: 0.1}, 1),
     }
-    table = curves(write_run(tmp_path / "run", methods))
+    table = write_run(tmp_path / "run", methods).curves()
     assert (table["method"] == "m @ 2 candidates").sum() == 120
     assert set(table.loc[table["method"] == "m @ 2 candidates", "search"]) == {"m @ 2 candidates"}
 

@@ -15,3 +15,14 @@ def score(key: str, metric: str, weights: str = "w", /, **values: float | None) 
     """A line of scores."""
     ids = {"id": key, "score_id": f"{key} {metric} {weights}"}
     return ids | {"metric": metric, "metric_id": weights, "values": values}
+
+
+def metric(name: str, weights: str = "w", **fields: Any) -> dict[str, Any]:
+    """A line that says what a metric is."""
+    about = dict.fromkeys(("version", "family"), "x") | {
+        "weights": "none",
+        "low": 0.0,
+        "high": 1.0,
+        "tie": 0.0,
+    }
+    return {"metric_id": weights, "name": name, "direction": "higher", "pairwise": False} | about | fields

@@ -139,7 +139,7 @@ def test_exported_tables_hold_the_frame(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_a_table_that_finds_no_room_is_one_sentence(ending: str, root: Path, tmp_path: Path) -> None:
-    run = load_run(root / "tests" / "data" / "store-0.1.0")
+    run = load_run(root / "tests" / "data" / "store-1")
     full = tmp_path / f"full.{ending}"
     full.symlink_to("/dev/full")
     with pytest.raises(Unwritable, match="No space left on device"):

@@ -30,7 +30,7 @@ from noisekit.store.schema import LINES, Kind
 from noisekit.store.store import Store
 from tests.store.lines import image, score
 
-ROW = "eec8a3af082d5b58e36d5b524ca18eaa"
+ROW = "7fc10d99ecf2718e997565e03ddb1444"
 RINGS, VECTORS = sizes(4, 8, 8)
 
 #: A whole line of each kind.
@@ -53,7 +53,17 @@ WHOLE: dict[Kind, dict[str, Any]] = {
     },
     "diversity": {"setting": "s", "prompt_id": "p", "seeds": [0, 1], "embedding_id": "e", "distances": [0.1]},
     "traces": {"id": "another", "points": [{"step": 0, "calls": 1.0, "seconds": 0.1, "score": None}]},
-    "failures": {"id": "another", "metric": None, "setting": "s", "reason": "none", "attempt": 1},
+    "failures": {
+        "id": "another",
+        "metric": None,
+        "setting": "s",
+        "reason": "none",
+        "attempt": 1,
+        "model": "m",
+        "method": "n",
+        "prompt": "p",
+        "seed": 0,
+    },
     "settings": {"setting": "s", "model": "m", "method": "n", "fields": {"model": {}, "method": "standard"}},
     "calibrations": {
         "model": "m",
@@ -113,7 +123,7 @@ def damages(kind: Kind) -> Iterator[tuple[str, bytes]]:
 def pristine(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a whole line of each kind more than what was run."""
     store = tmp_path_factory.mktemp("damage") / "store"
-    shutil.copytree(root / "tests" / "data" / "store-0.1.0", store)
+    shutil.copytree(root / "tests" / "data" / "store-1", store)
     for kind in get_args(Kind):
         (store / kind).mkdir(exist_ok=True)
     return store
@@ -177,10 +187,10 @@ def test_a_last_line_that_was_cut_off_is_passed_over_by_every_reader(kind: Kind,
 def test_a_line_without_end_is_named_before_it_fills_the_memory(
     pristine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(files, "LONGEST_LINE", 2000)
     file = pristine / "rows" / "zz.jsonl"
     for end in (b"", b"\n"):
-        file.write_bytes(line("rows") + b"\n" + line("rows", kind="x" * 1000) + end)
+        file.write_bytes(line("rows") + b"\n" + line("rows", kind="x" * 2000) + end)
         with pytest.raises(BadValue, match=r"line 2 of .* is damaged: it is longer than"):
             load_run(pristine)
     file.unlink()
@@ -218,11 +228,21 @@ def test_a_manifest_that_is_none_is_named(content: bytes, pristine: Path) -> Non
 
 @pytest.mark.parametrize("values", [{"prompt": 1.0}, {"model": 1.0, "truth": 1.0}, {"other": 1.0}])
 def test_scores_that_no_table_can_hold_are_named(values: dict[str, float], pristine: Path) -> None:
-    file = pristine / "scores" / "zz.jsonl"
-    file.write_bytes(line("scores", id=ROW, metric="colour", values=values) + b"\n")
-    with pytest.raises(BadValue, match="without a column of their own"):
-        load_run(pristine)
-    file.unlink()
+    lines = {
+        "scores": line("scores", id=ROW, metric="colour", metric_id="c", values=values),
+        "metrics": line("metrics", metric_id="c", name="colour"),
+    }
+    for kind, content in lines.items():
+        (pristine / kind / "zz.jsonl").write_bytes(content + b"\n")
+    try:
+        with pytest.raises(BadValue, match="without a column of their own"):
+            load_run(pristine)
+        (pristine / "metrics" / "zz.jsonl").write_bytes(b"")
+        with pytest.raises(BadValue, match="does not say what they are"):
+            load_run(pristine)
+    finally:
+        for kind in lines:
+            (pristine / kind / "zz.jsonl").unlink()
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from noisekit.results import Run, load_run
+from noisekit.runs import Run, load_run
 from noisekit.store.store import Store
 from tests.store.lines import image, score
 

@@ -228,14 +228,14 @@ def test_shares_that_leave_nothing_are_refused(rules) -> None:
     ("text", "method"), [("standard", "standard"), ("cosine", COSINE), (COSINE, COSINE), ("reno", RENO)]
 )
 def test_methods_are_meant_by_label_or_bare_name(text: str, method: str) -> None:
-    assert named(text, METHODS) == method
+    assert named(text, {name: name for name in METHODS}) == method
 
 
 def test_a_name_of_several_methods_is_refused() -> None:
     with pytest.raises(BadValue, match="2 methods"):
-        named("reno", ["standard", RENO, "reno(steps=9, lr=5.0)"])
+        named("reno", {name: name for name in ("standard", RENO, "reno(steps=9, lr=5.0)")})
     with pytest.raises(BadValue, match="no method"):
-        named("npnet", METHODS)
+        named("npnet", {name: name for name in METHODS})
 
 
 def test_pairs_are_of_one_prompt_and_seed(run: Run) -> None:
@@ -287,12 +287,12 @@ def study_vote(study: Study, voter: str) -> Ballot | None:
     return ballot
 
 
-def test_a_store_of_an_earlier_version_takes_votes(root: Path, tmp_path: Path) -> None:
+def test_a_committed_store_takes_votes(root: Path, tmp_path: Path) -> None:
     import shutil
 
     from noisekit.results import load_run
 
-    shutil.copytree(root / "tests" / "data" / "store-0.1.0", tmp_path / "old")
+    shutil.copytree(root / "tests" / "data" / "store-1", tmp_path / "old")
     run = load_run(tmp_path / "old")
     with Store.prepare(run.folder, run.manifest["noise"]) as store:
         study = Study(store, pairs(run.frame()), ["overall"], PLAIN)

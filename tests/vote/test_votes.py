@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from noisekit.errors import BadValue
-from noisekit.results import Run, load_run
+from noisekit.runs import Run, load_run
 from noisekit.store.store import Store
 from noisekit.vote.pairs import pairs
 from noisekit.vote.predictors import ANOTHER

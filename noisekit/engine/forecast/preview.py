@@ -40,7 +40,7 @@ from noisekit.plan.sources import ModelSource
 from noisekit.rewards import published
 from noisekit.rewards.cards import variants
 from noisekit.store.store import Row, Store
-from noisekit.types import Budget
+from noisekit.types import Arm, Budget
 
 
 def preview(
@@ -87,7 +87,7 @@ def _jobs(
     plan: Plan, methods: Sequence[NoiseMethod], outlines: Sequence[Model], known: _Known
 ) -> tuple[list[Job], list[Incompatible], list[str]]:
     """The jobs that the cards allow, each once; the pairs that do not go together; and what is wrong with artefacts."""
-    jobs: dict[tuple[str, ...], Job] = {}
+    jobs: dict[tuple[str, Arm], Job] = {}
     incompatible, faults = [], list[str]()
     for source, model in zip(plan.models, outlines, strict=True):
         for method in methods:
@@ -105,7 +105,7 @@ def _jobs(
                 except NotSupported as reason:
                     incompatible.append(Incompatible(model.label, str(method), str(reason)))
                 else:
-                    jobs.setdefault(tuple(job.labels.values()), job)
+                    jobs.setdefault((model.label, job.arm), job)
     return list(jobs.values()), incompatible, faults
 
 
@@ -114,20 +114,20 @@ class _Known:
 
     def __init__(self, store: Store | None) -> None:
         rows = [] if store is None else store.lines("settings")
-        self._settings = {(row["model"], row["method"]): row for row in rows}
+        self._settings = {(row["model"], Arm.read(row)): row for row in rows}
         self._models = {row["model"]: row["fields"]["model"] for row in rows}
 
     def job(self, source: ModelSource, model: Model, method: NoiseMethod, budget: Budget, plan: Plan) -> Job:
         """The job of a resolved method, with the setting under which the store has its images, if it has any."""
         own = budget if method.horizon else Budget()
-        labels = labels_of(model, method, own)
+        labels, arm = labels_of(model, method, own), Arm(str(method), own)
         unseen = {"control_scale": model.card.control_scale} if model.card.controlnet else {}
         about = {
             "model": self._models.get(model.label, unseen),
             "version": method.version,
             "noise": plan.noise,
         }
-        row: Row = self._settings.get(tuple(labels.values()), {})  # type: ignore[arg-type]
+        row: Row = self._settings.get((model.label, arm), {})
         same = bool(row) and all(row["fields"][name] == about[name] for name in ("version", "noise"))
         fields: dict[str, Any] = row["fields"] if same else about
         return Job(
@@ -136,7 +136,7 @@ class _Known:
             budget=own,
             convention=plan.noise,
             fields=fields,
-            setting=row["setting"] if same else digest(about | labels),
+            setting=row["setting"] if same else digest(about | {"name": model.label, **arm.columns}),
             labels=labels,
             batch=model.card.batch,
             calls=min(method.cost(model).calls, own.calls or float("inf")),

@@ -5,9 +5,7 @@ Of an image that is there and lacks a score: what of the metric differs from the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,9 +14,8 @@ from noisekit.engine.units import Job
 from noisekit.errors import BadValue
 from noisekit.hashing import digest
 from noisekit.metrics import Metric, MetricInfo
-from noisekit.paths import path_within
-from noisekit.store.png import read_parameters
-from noisekit.store.store import Row, Store
+from noisekit.store.store import Store
+from noisekit.types import Arm
 
 #: Stands for a value that one of two settings does not have.
 ABSENT = "(none)"
@@ -49,18 +46,17 @@ class Nearest:
 def nearest(job: Job, store: Store) -> Nearest | None:
     """The stored setting nearest to a job's; None in a store without any.
 
-    Settings are compared by the values that were written down when their first image was made. Of stores that were begun
-    before, by what their images carry: the model, the method, the budget and the noise.
+    Settings are compared by the values that were written down when their first image was made.
     """
     wanted = flat(job.fields)
     found: list[tuple[int, Nearest]] = []
-    for row in _settings(store):
+    seen = {row["setting"] for row in store.lines("rows") if store.has(row["image"])}
+    for row in {row["setting"]: row for row in store.lines("settings") if row["setting"] in seen}.values():
+        name = str(Arm.read(row))
         if row["setting"] == job.setting:
-            return Nearest(row["model"], row["method"], (), same=True)
+            return Nearest(row["model"], name, (), same=True)
         stored = flat(row["fields"])
         names = list(dict.fromkeys([*stored, *wanted]))
-        if not row["whole"]:
-            names = [name for name in names if name.split(".")[0] in row["fields"]]
         differences = tuple(
             Difference(name, stored.get(name, ABSENT), wanted.get(name, ABSENT))
             for name in names
@@ -68,7 +64,7 @@ def nearest(job: Job, store: Store) -> Nearest | None:
         )
         # Another method differs in more than the number of its settings tells.
         far = 100 * any(d.name in ("method", "model.name", "model.pipeline") for d in differences)
-        found.append((far + len(differences), Nearest(row["model"], row["method"], differences)))
+        found.append((far + len(differences), Nearest(row["model"], name, differences)))
     return min(found, key=lambda pair: pair[0], default=(0, None))[1]
 
 
@@ -92,32 +88,6 @@ def _flat(values: Any, where: str) -> Iterator[tuple[str, Any]]:
         yield where, values
 
 
-def _settings(store: Store) -> Iterator[Row]:
-    """What is known of every setting that has images."""
-    written = {row["setting"]: row for row in store.lines("settings")}
-    images = {row["setting"]: row for row in store.lines("rows") if store.has(row["image"])}
-    for setting, row in images.items():
-        if setting in written:
-            yield written[setting] | {"whole": True}
-        else:
-            names = {name: row[name] for name in ("setting", "model", "method")}
-            with suppress(
-                BadValue, KeyError, ValueError, RecursionError
-            ):  # an image that is no longer as it was made
-                yield {**names, "fields": _carried(store, row), "whole": False}
-
-
-def _carried(store: Store, row: Row) -> Row:
-    """What the image of a row carries of its setting's values."""
-    about = read_parameters(path_within(store.folder, row["image"]))
-    return {
-        "model": json.loads(about["identity"]),
-        "method": row["method"].partition(" @ ")[0],
-        "budget": json.loads(about["budget"]),
-        "noise": about["noise"],
-    }
-
-
 def _shown(value: Any) -> str:
     return value if value == ABSENT else registry.printed(value)
 
@@ -129,11 +99,6 @@ def explain(job: Job, store: Store | None) -> Sequence[str]:
         return ["the store holds no image yet"]
     if found.same:
         return ["the store holds this very setting: only these prompts and seeds are new"]
-    if not found.differences:
-        return [
-            f"the store holds {found.method} on {found.model} from before settings were written down: the method's version "
-            "or the weights that it depends on have changed since"
-        ]
     return [
         f"nearest in the store is {found.method} on {found.model}; it differs in",
         *map(str, found.differences),
