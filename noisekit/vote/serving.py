@@ -18,6 +18,7 @@ from noisekit.vote.study import Study
 
 #: Keeps the token of the link, so that a study goes on for weeks under one link; a file that is removed ends the link.
 TOKEN = ".vote-token"
+MOST_PORT = 65_535
 
 
 class Serving:
@@ -27,6 +28,8 @@ class Serving:
         self, study: Study, questions: Mapping[str, str], folder: Path, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         """Raises `BadValue` where nothing can be served at this address."""
+        if not 0 <= port <= MOST_PORT:  # the system would take it modulo 65536
+            raise BadValue(f"port {port} is none; give --port 1 … {MOST_PORT}, or 0 for any that is free")
         token = None if is_loopback(host) else kept_token(folder)
         page = VotingPage(study, questions, folder, token)
         try:

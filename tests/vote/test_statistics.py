@@ -60,6 +60,7 @@ def test_too_few_voters_are_not_taken_for_all_people(voters: int) -> None:
     assert not found.spread.of_voters
     low, high = found.interval()
     assert low < found.rate < high
+    assert found.always() == (0, 1)
 
 
 @pytest.mark.parametrize("outcome", [0.0, 0.5, 1.0])

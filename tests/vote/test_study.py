@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +11,18 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from noisekit.errors import BadValue, NoisekitError
-from noisekit.results import Run
+from noisekit.results import Run, load_run
+from noisekit.store import lines
 from noisekit.store.store import Store
 from noisekit.vote import questions
 from noisekit.vote.pairs import named, pairs
+from noisekit.vote.showing import encoded, picture
 from noisekit.vote.study import APART, NOISE, Ballot, Rules, Study
 from tests.vote.conftest import COSINE, METHODS, RENO
 
@@ -199,8 +206,6 @@ def test_a_ballot_is_of_the_voter_who_was_shown_it(begin) -> None:
 
 
 def test_a_full_disk_loses_the_vote_that_it_refuses_and_no_other(begin, run, monkeypatch) -> None:
-    from noisekit.store import lines
-
     study = begin()
     ballot = study.next("ann")
 
@@ -262,13 +267,6 @@ def test_questions_are_known_ones_or_ones_own() -> None:
 
 
 def test_noise_stands_beside_an_image_and_no_method_is_told_of(begin, run: Run) -> None:
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    from noisekit.vote.showing import picture
-
     study = begin(Rules(repeats=0, attention=0.5), seed=2)
     shown = next(b for b in iter(lambda: study_vote(study, "ann"), None) if NOISE in (b.left, b.right))
     for side, name in product(("left", "right"), (0, 1)):
@@ -280,6 +278,23 @@ def test_noise_stands_beside_an_image_and_no_method_is_told_of(begin, run: Run) 
     assert 60 < np.asarray(Image.open(io.BytesIO(picture(run.folder, shown, noise)))).std() < 90
 
 
+def test_a_picture_is_its_pixels_and_nothing_else() -> None:
+    text = PngInfo()
+    text.add_text("method", "reno")
+    buffer = io.BytesIO()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    made = Image.new("RGB", (8, 8), "red")
+    made.save(buffer, "PNG", pnginfo=text, icc_profile=profile, dpi=(72, 72))
+    image = Image.open(buffer)
+    image.load()
+    assert {"method", "icc_profile"} <= set(image.info)
+    content = encoded(image)
+    again = Image.open(io.BytesIO(content))
+    assert again.convert("RGB").tobytes() == made.tobytes()
+    assert not again.info
+    assert content.count(b"IDAT") == 1 and len(content) < 200
+
+
 def study_vote(study: Study, voter: str) -> Ballot | None:
     ballot = study.next(voter)
     if ballot is not None:
@@ -288,10 +303,6 @@ def study_vote(study: Study, voter: str) -> Ballot | None:
 
 
 def test_a_committed_store_takes_votes(root: Path, tmp_path: Path) -> None:
-    import shutil
-
-    from noisekit.results import load_run
-
     shutil.copytree(root / "tests" / "data" / "store-1", tmp_path / "old")
     run = load_run(tmp_path / "old")
     with Store.prepare(run.folder, run.manifest["noise"]) as store:
