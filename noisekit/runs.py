@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from noisekit.report import write_report
 from noisekit.results.run import Run as Results
 from noisekit.store.store import Store
 
@@ -14,6 +13,8 @@ class Run(Results):
 
     def report(self) -> Path:
         """Write report.html into the run's folder, and return its path."""
+        from noisekit.report import write_report  # with matplotlib, for which a look at a run need not wait
+
         return write_report(self, self.folder / "report.html")
 
 

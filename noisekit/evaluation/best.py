@@ -19,7 +19,6 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from noisekit.evaluation.bootstrap import percentiles
 from noisekit.evaluation.intervals import SEEDS, Array
@@ -85,4 +84,6 @@ def _quality(means: Array) -> Array:
     """q (R, A) of means (R, A, K): themselves where K = 1, else minus the mean rank; ties share theirs."""
     if means.shape[-1] == 1:
         return means[..., 0]
+    from scipy.stats import rankdata
+
     return -np.asarray(rankdata(-means, axis=1)).mean(-1)

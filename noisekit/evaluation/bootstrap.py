@@ -12,7 +12,7 @@ the figure is normal (Hesterberg 2015, "What teachers should know about the boot
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, stdtrit
 
 from noisekit.evaluation.intervals import Array
 
@@ -39,5 +39,5 @@ def drawn_means(cells: Array, shared: bool = False, resamples: int = RESAMPLES) 
 def percentiles(prompts: int, level: float = 0.95) -> tuple[float, float]:
     """Where to read the distribution of figures drawn from some prompts for an interval: beyond (1 ± level) / 2."""
     n = max(prompts, 2)
-    low = float(stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - level) / 2, n - 1)))
+    low = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
     return low, 1 - low

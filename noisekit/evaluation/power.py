@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
 
 from noisekit.evaluation.intervals import Estimate
@@ -18,6 +17,8 @@ from noisekit.evaluation.intervals import Estimate
 
 def detectable(found: Estimate, power: float = 0.8, level: float = 0.95) -> float:
     """The true difference that a sample of this size and spread finds with probability `power`; NaN where unknown."""
+    from scipy.optimize import brentq  # slow to import, and only reports ask
+
     if not found.error > 0:
         return math.nan
     edge = float(stdtrit(found.freedom, (1 + level) / 2))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from noisekit.evaluation.intervals import Array
 
@@ -20,9 +19,11 @@ def wilcoxon_p(d: Array) -> float:
 
     NaN where there is none with a difference.
     """
+    from scipy.stats import wilcoxon  # half a second of import, which looking at a run need not wait for
+
     of_prompt = np.nanmean(d, axis=1) if d.size else np.empty(0)
     moved = of_prompt[of_prompt != 0]
-    return float(stats.wilcoxon(moved).pvalue) if len(moved) else np.nan
+    return float(wilcoxon(moved).pvalue) if len(moved) else np.nan
 
 
 def holm(p: ArrayLike) -> Array:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from noisekit.evaluation.intervals import Array
 from noisekit.evaluation.statistics import differences
@@ -46,13 +46,18 @@ class Wins:
         """Wilson's 95 % interval of the rate."""
         if not self.decided:
             return np.nan, np.nan
-        low, high = stats.binomtest(self.wins, self.decided).proportion_ci(0.95, method="wilson")
+        low, high = self._test().proportion_ci(0.95, method="wilson")
         return float(low), float(high)
 
     @property
     def p(self) -> float:
         """How likely a rate as far from one half is by chance: the sign test."""
-        return float(stats.binomtest(self.wins, self.decided).pvalue) if self.decided else np.nan
+        return float(self._test().pvalue) if self.decided else np.nan
+
+    def _test(self) -> Any:
+        from scipy.stats import binomtest  # slow to import, and only reports ask
+
+        return binomtest(self.wins, self.decided)
 
 
 def wins(d: Array, tie: float = 0.0) -> Wins:
