@@ -43,7 +43,7 @@ ROOMS = (
     ),
     *("prompts", "metrics", "evaluation", "report", "plan", "store"),
     *("vote", "results", "runs", "engine", "comparison", "scoring"),
-    *("papers", "tiny", "testing", "init", "cli"),
+    *("papers", "experiment", "tiny", "testing", "init", "cli"),
 )
 
 #: What is in order by the list above and still must not meet.

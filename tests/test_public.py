@@ -31,3 +31,17 @@ def test_importing_noisekit_imports_nothing_heavy() -> None:
     ).stdout.split()
     assert "noisekit" in modules
     assert not {"torch", "pandas", "numpy", "typer"} & set(modules)
+
+
+def test_scripts_find_what_has_a_room_of_its_own_now_where_it_was() -> None:
+    program = (
+        "from noisekit.experiment import compare, load_plan, load_run\n"
+        "from noisekit.experiment.folder import match\n"
+        "from noisekit.experiment.png import read_image\n"
+        "from noisekit.experiment.store import Store\n"
+        "import noisekit\n"
+        "assert compare is noisekit.compare and load_plan is noisekit.load_plan and load_run is noisekit.load_run\n"
+        "print(match.__module__, read_image.__module__, Store.__module__)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["noisekit.scoring.folder", "noisekit.store.png", "noisekit.store.store"]
