@@ -43,7 +43,15 @@ def test_a_ready_plan_reads_and_says_what_it_is_for(path):
     assert sum(1 for line in text.splitlines() if line.startswith("models:")) == 1
 
 
-@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+#: One of each kind of plan; the others run with --slow.
+USUAL = ("head_to_head_one_step", "npnet_parts", "reno_rewards", "search_scaling", "skills", "transfer")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem in USUAL else pytest.param(path, marks=pytest.mark.slow) for path in PLANS],
+    ids=lambda path: path.stem,
+)
 def test_a_ready_plan_completes_at_reduced_size(path, tmp_path):
     given = yaml.safe_load(path.read_text(encoding="utf-8"))
     given["prompts"] = {**given["prompts"], "limit": 1}

@@ -59,6 +59,7 @@ def test_every_family_of_cards_is_measured() -> None:
     assert measured == set(configurations()["families"])
 
 
+@pytest.mark.slow
 def test_the_table_at_toy_size(capsys: pytest.CaptureFixture[str]) -> None:
     chosen = ["--models", "hyper-sdxl,sd3-medium", "--methods", "standard,reno,npnet,repaint"]
     published.main(["--size", "tiny", "--device", "cpu", *chosen])

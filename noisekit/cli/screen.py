@@ -40,7 +40,7 @@ ASCII = {
     "ᵀ": "^T",
 }
 ASCII |= {"²": "^2", "√": "sqrt", "≤": "<=", "≥": ">=", "′": "'", "∞": "inf", "‖": "||", "½": "1/2", "ℓ": "l"}
-ASCII |= {letter: unicodedata.name(letter).split()[-1].lower() for letter in "αβγδεηθλμξρστω"}
+ASCII |= {letter: unicodedata.name(letter).split()[-1].lower() for letter in "αβγδεζηθικλμνξοπρστυφχψω"}
 
 
 def help_alone(context: typer.Context) -> None:

@@ -35,7 +35,7 @@ from noisekit.engine.units import (  # noqa: E402
     Job,
     Scoring,
 )
-from noisekit.engine.worker import Tools, Worker  # noqa: E402
+from noisekit.engine.worker import Tools, Worker, describe  # noqa: E402
 from noisekit.errors import BadValue, NotSupported  # noqa: E402
 from noisekit.methods import load_method  # noqa: E402
 from noisekit.plan import load_plan  # noqa: E402
@@ -99,6 +99,7 @@ def begun(store: Path) -> bool:
     return any(file.stat().st_size for file in (store / "rows").glob("*.jsonl"))
 
 
+@pytest.mark.slow
 def test_the_rows_are_those_of_one_process_though_a_worker_was_lost(tmp_path: Path, cluster: None) -> None:
     died = tmp_path / "died"
     given = load_plan(plan(Mortal(str(died))))
@@ -123,6 +124,7 @@ def test_what_the_store_lacks_of_a_lost_unit_is_done_again(tmp_path: Path, rows:
     unit = Generation(job, suite.name, tuple(suite.prompts), (0, 1))
     tools = Tools(tmp_path, "per_prompt", ("truth",), "tiny")
     with Worker(tools) as worker:
+        describe(worker.store, tools.evaluator)
         assert len(worker.do(unit)[0]) == 6
     stored = cut(tmp_path, "rows", rows)
     scored = cut(tmp_path, "scores", min(rows, 2))

@@ -97,6 +97,7 @@ def test_killed_at_random_moments_it_ends_with_the_rows_of_an_unbroken_run(
     assert_once(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_shards_give_the_rows_of_one_run(tmp_path: Path, whole: pd.DataFrame) -> None:
     second = run_plan(load_plan(PLAN), store=tmp_path, shard=Shard.parse("2/2"), progress=False)
     assert 0.35 * CELLS < len(second) < 0.65 * CELLS

@@ -11,9 +11,11 @@ from noisekit.errors import BadValue
 from noisekit.methods import load_method
 from noisekit.methods.rewarded import Rewarded
 from noisekit.models.analytic import AnalyticModel
+from noisekit.models.base import Marker
 from noisekit.models.cards import cards
 from noisekit.models.outline import Outline
 from noisekit.rewards import BUNDLED, load_reward
+from noisekit.types import Budget
 
 SPEC = "reno(steps=3, lr=0.5, rewards='clip_score:1', weights={!r})"
 
@@ -86,7 +88,9 @@ def test_weights_that_a_method_names_are_kept():
 
 @pytest.mark.parametrize("name", REWARDED)
 def test_a_model_that_is_not_bundled_is_searched_with_tiny_rewards(name):
-    model = AnalyticModel(steps=1, bundled=False)
-    few = "n=2" if name == "best_of" else "steps=2"
-    result = load_method(f"{name}({few})", weights="tiny")(model, "a red circle")
+    model = AnalyticModel(size=16, steps=1, bundled=False)
+    method = load_method(name, weights="tiny")
+    if Marker.STOCHASTIC in method.resolved(model).needs:
+        model = AnalyticModel(steps=2, eta=1.0, bundled=False)
+    result = method(model, "a red circle", budget=Budget(candidates=2))
     assert torch.isfinite(result.score).all()

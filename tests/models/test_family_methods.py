@@ -13,7 +13,11 @@ from tests.pipelines import hunyuan, pixart, sd3
 
 TINY = "weights='tiny', rewards='hps:1'"
 ANYWHERE = ["standard", f"best_of(n=2, {TINY})", f"zero_order(steps=1, neighbours=1, {TINY})"]
-INVERTED = ["selection(candidates=2, round_trip_steps=2)", "cosine(steps=2, round_trip_steps=2)", "inversion"]
+INVERTED = [
+    "selection(candidates=2, round_trip_steps=2)",
+    "cosine(steps=2, round_trip_steps=2, lr_per_element=1.0, keep='last')",
+    "inversion",
+]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -76,7 +76,7 @@ def test_what_is_printed_is_what_the_plan_makes(name: str) -> None:
 
 
 #: One of each kind of plan; the others run with --slow.
-USUAL = ("selection-steps", "npnet-table-1", "reno-rewards", "reno-transfer-sdxl")
+USUAL = ("npnet-table-1", "reno-rewards", "reno-transfer-sdxl")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ PROMPTS = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with Store.prepare(tmp_path / "run", "per_prompt") as store:
+        store.append("metrics", [lines.metric("geneval")])
         for prompt, (tag, scores) in PROMPTS.items():
             for seed, score in enumerate(scores):
                 key = f"{prompt} {seed}"
