@@ -1,11 +1,15 @@
-"""Paths as people give them, at the boundary: on a command line, in a plan, in a call."""
+"""Paths as people give them, on a command line, in a plan, in a call; and where noisekit's own weights lie."""
 
 from __future__ import annotations
 
 import os
+from importlib.resources import files
 from pathlib import Path
 
 from noisekit.errors import BadValue
+
+#: The folder of the weights that ship with noisekit.
+BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 
 
 def given_path(path: str | Path) -> Path:

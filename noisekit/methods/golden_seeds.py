@@ -19,7 +19,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,11 +32,9 @@ from noisekit.methods.parameters import parameter
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource, generator, published_noise
 from noisekit.npnet.pairs import fingerprint
-from noisekit.paths import given_path
+from noisekit.paths import BUNDLED, given_path
 from noisekit.types import Candidate, Cost
 
-#: Folder of what ships with noisekit, and the file that makes a folder a ranking.
-BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 FILE = "seeds.json"
 FORMAT = "noisekit golden seeds 1"
 

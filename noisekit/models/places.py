@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +18,7 @@ from noisekit.errors import BadValue
 from noisekit.models.cache import Need, held, is_begun, need_of
 from noisekit.models.cards import Card
 from noisekit.models.hub import folder
-
-#: Folder of the weights that ship with noisekit.
-BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
+from noisekit.paths import BUNDLED
 
 #: Settings of a card that bring one part from elsewhere, and the components of the pipeline that these parts replace.
 PARTS = {"unet": ("unet", "transformer"), "vae": ("vae",), "controlnet": (), "lora": ()}

@@ -14,7 +14,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,8 @@ from noisekit.errors import BadValue, CorruptWeights
 from noisekit.files import read_json, whole, write_json
 from noisekit.npnet.network import NPNet, NPNetConfig
 from noisekit.npnet.published import about, load_published
-from noisekit.paths import given_path
+from noisekit.paths import BUNDLED, given_path
 from noisekit.rewards.checkpoint import DAMAGE, damaged, read_config, require
-
-#: Folder of the weights that ship with noisekit.
-BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import torch
 
 from noisekit import registry
 from noisekit.errors import BadValue, NotSupported
-from noisekit.paths import given_path
+from noisekit.paths import BUNDLED, given_path
 from noisekit.rewards import published
 from noisekit.rewards.base import Precision, Reward
 from noisekit.rewards.cards import variants
@@ -21,9 +20,6 @@ from noisekit.rewards.expression import parse_coefficients
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-#: Folder of the weights that ship with noisekit.
-BUNDLED = Path(str(files("noisekit"))) / "tiny" / "weights"
 
 
 def load_reward(

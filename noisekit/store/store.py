@@ -25,7 +25,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -33,8 +32,8 @@ import pandas as pd
 from msgspec.structs import asdict
 from safetensors import SafetensorError
 
-from noisekit.errors import BadValue, Unwritable
-from noisekit.files import write_json, write_whole
+from noisekit.errors import BadValue
+from noisekit.files import kept, write_json, write_whole
 from noisekit.hashing import plain
 from noisekit.paths import given_path, path_within
 from noisekit.store import columns
@@ -128,7 +127,7 @@ class Store:
         stamped = [plain({**row, "created": now}) for row in rows]
         if not stamped:
             return
-        with self._kept():
+        with kept(self.folder, "store"):
             if kind not in self._files:
                 self._files[kind] = LineFile(self.folder / kind / f"{self._writer}.jsonl")
             self._files[kind].append(stamped)
@@ -153,7 +152,7 @@ class Store:
     def save_image(self, generation: str, image: Tensor, parameters: Mapping[str, Any]) -> str:
         """Write an image (3, H, W) and return its path relative to the store."""
         name = f"images/{generation}.png"
-        with self._kept():
+        with kept(self.folder, "store"):
             write_png(self.folder / name, image, parameters)
         return name
 
@@ -171,7 +170,7 @@ class Store:
 
         given = {"noise": noise} | ({} if injected is None else {"injected": injected})
         tensors = {name: tensor.float().contiguous().cpu() for name, tensor in given.items()}
-        with self._kept():
+        with kept(self.folder, "store"):
             write_whole(self._noise_file(generation), save(tensors))
 
     def noise(self, generation: str) -> Tensor:
@@ -201,14 +200,3 @@ class Store:
 
     def _noise_file(self, generation: str) -> Path:
         return self.folder / "noises" / f"{generation}.safetensors"
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Say that nothing was lost where something cannot be written."""
-        try:
-            yield
-        except OSError as error:
-            raise Unwritable(
-                f"store {str(self.folder)!r} cannot be written: {error.strerror or error}; what it holds is kept, and the "
-                "same command goes on from there"
-            ) from None
