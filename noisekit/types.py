@@ -280,7 +280,8 @@ class NoiseResult:
         seeds: of the samples.
         method: its string, all settings resolved.
         model: its name.
-        stopped: why the search ended: "done", "budget", or "not finite" where no sample could go on.
+        stopped: why the search ended: "done", "budget", "asked" where an observer ended it, or "not finite" where no sample
+            could go on.
         broken: by sample, the first figure that was not finite.
         injected: the noises (B, n, C, h, w) that the sampler injects after `noise`, where the method chose them.
     """

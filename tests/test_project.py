@@ -40,10 +40,11 @@ ROOMS = (
         "rewards",
         "npnet",
         "methods",
+        "handover",
     ),
-    *("prompts", "metrics", "evaluation", "report", "plan", "store"),
+    *("prompts", "metrics", "evaluation", "report", "plan", "store", "web"),
     *("vote", "results", "runs", "engine", "comparison", "scoring"),
-    *("papers", "experiment", "tiny", "testing", "init", "cli"),
+    *("papers", "experiment", "app", "tiny", "testing", "init", "cli"),
 )
 
 #: What is in order by the list above and still must not meet.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from noisekit.engine.diversity import DiversityMeter, several
-from noisekit.engine.execute import execute
+from noisekit.engine.execute import Observer, execute
 from noisekit.engine.executors import check_executor
 from noisekit.engine.missing import Cells, Missing, missing
 from noisekit.engine.resolve import Resolved, resolve
@@ -62,6 +62,7 @@ def compare(
     low_memory: bool = False,
     settings: Mapping[str, Any] | None = None,
     progress: bool = True,
+    observe: Observer | None = None,
 ) -> Run:
     """Generate and score what the store lacks, and return everything that it then holds.
 
@@ -84,6 +85,8 @@ def compare(
             network in memory at a time.
         settings: passed on to `load_model`, such as {"steps": 20, "device": "cuda"}.
         progress: show a bar.
+        observe: called before the first batch and after every one with how far it is: done, total, failed, doing. Where it
+            returns what is true, the run ends there; another call goes on from there.
 
     Returns:
         All that the store then holds; images that failed are warned of, and are in `Run.failures`.
@@ -109,7 +112,7 @@ def compare(
         low_memory=low_memory,
         settings=settings,
     )
-    return run_plan(plan, progress=progress, strict=True)
+    return run_plan(plan, progress=progress, observe=observe, strict=True)
 
 
 def _listed(given: Any) -> list[Any]:
@@ -127,6 +130,7 @@ def run_plan(
     retry_failed: bool = False,
     strict: bool = False,
     progress: bool = True,
+    observe: Observer | None = None,
 ) -> Run:
     """Do what the store lacks of a plan, or of one shard of it, and return everything that the store then holds.
 
@@ -138,6 +142,7 @@ def run_plan(
         retry_failed: try again what went wrong in an earlier run.
         strict: refuse where a model lacks what a method needs; such pairs are left out with a warning otherwise.
         progress: show a bar.
+        observe: as for `compare`.
 
     Returns:
         The run: the images, scores and traces of the store.
@@ -159,6 +164,7 @@ def run_plan(
             retry_failed=retry_failed,
             strict=strict,
             progress=progress,
+            observe=observe,
         )
         _measure_diversity(opened, jobs)
     return Run(opened)
@@ -173,6 +179,7 @@ def carry_out(
     retry_failed: bool = False,
     strict: bool = False,
     progress: bool = True,
+    observe: Observer | None = None,
     shelf: Shelf | None = None,
 ) -> Resolved:
     """Do what an open store lacks of a plan. shelf: models that are loaded already; the rest as for `run_plan`."""
@@ -200,6 +207,7 @@ def carry_out(
             done=done + work.count("unscored"),
             total=len(work),
             progress=progress,
+            observe=observe,
         )
         tools.shelf.clear()
         work = missing(jobs, store, shard, retry_failed)
@@ -216,6 +224,7 @@ def carry_out(
         done=done,
         total=total,
         progress=progress,
+        observe=observe,
     )
     if failures or skipped:
         warnings.warn(_advice(len(failures), skipped), stacklevel=3)

@@ -5,7 +5,8 @@ One image that fails is written down with the reason, and the others go on; what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from tqdm.auto import tqdm
 
@@ -15,6 +16,27 @@ from noisekit.engine.stopping import Stop
 from noisekit.engine.units import Generation, Unit
 from noisekit.engine.worker import Tools
 from noisekit.store.store import Row, Store
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a comparison has come.
+
+    Args:
+        done: images that are finished, earlier ones included, or failed.
+        total: images in all.
+        failed: of those of this time.
+        doing: model and method of the last batch; "" before the first.
+    """
+
+    done: int
+    total: int
+    failed: int = 0
+    doing: str = ""
+
+
+#: Called before the first batch and after every one; no more are begun where it returns what is true.
+Observer = Callable[[Progress], object]
 
 
 def execute(
@@ -27,6 +49,7 @@ def execute(
     done: int,
     total: int,
     progress: bool = True,
+    observe: Observer | None = None,
 ) -> list[Row]:
     """Have an executor do the units. Workers write rows and scores of what they make into the store.
 
@@ -39,6 +62,7 @@ def execute(
         done: images that are finished already.
         total: images in all, the finished ones included.
         progress: show a bar.
+        observe: see `Observer`.
 
     Returns:
         The rows of what failed.
@@ -48,6 +72,12 @@ def execute(
     """
     failures: list[Row] = []
     with Stop() as stop, tqdm(total=total, initial=done, unit="image", disable=not progress) as bar:
+
+        def look(doing: str = "") -> None:
+            if observe is not None and observe(Progress(done, total, len(failures), doing)):
+                stop.ended = True
+
+        look()
         for outcome in load_executor(executor, tools).run(stop.until(units)):
             rows = [row | {"attempt": attempts[row["id"], row["metric"]] + 1} for row in outcome.failures]
             store.append("failures", rows)
@@ -58,6 +88,8 @@ def execute(
             if failures:
                 bar.set_postfix(failed=len(failures), refresh=False)
             bar.update(len(unit))
+            done += len(unit)
+            look(name)
     if stop.asked:
         raise KeyboardInterrupt
     return failures

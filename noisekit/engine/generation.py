@@ -91,8 +91,7 @@ class Generated:
 def generate(unit: Generation, model: Model, evaluator: Evaluator, progress: bool, curves: bool) -> Generated:
     """Run the method on a unit; prompts are encoded before the clock starts. `BadValue` where an image is not finite."""
     texts, job = [prompt.text for prompt in unit.prompts], unit.job
-    samples = [cell.prompt for cell in unit.cells], [cell.seed for cell in unit.cells]
-    watch = Watch(evaluator, job.method, model, *samples, job.convention, curves)
+    watch = Watch(evaluator, job.method, model, [cell.prompt for cell in unit.cells], curves)
     model.encode(texts)
     result = job.method(
         model,

@@ -15,13 +15,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """While it is entered, the first signal only ends what `until` yields; `asked` tells afterwards.
+    """While it is entered, the first signal only ends what `until` yields; `asked` tells afterwards. So does whoever sets
+    `ended`, without a signal.
 
     Signals reach a process's main thread only; in any other thread nothing is caught.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.ended = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -40,8 +41,8 @@ class Stop:
         print("noisekit: finishing the batch under way; once more to stop at once", file=sys.stderr)
 
     def until(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, as long as nobody asked to stop."""
+        """The items, as long as nobody wants to stop."""
         for item in items:
-            if self.asked:
+            if self.asked or self.ended:
                 return
             yield item

@@ -19,44 +19,35 @@ from itertools import accumulate, islice
 from torch import Tensor
 
 from noisekit.methods import NoiseMethod
-from noisekit.methods.loop import FinalImage
+from noisekit.methods.loop import Moment
 from noisekit.metrics import Evaluator
 from noisekit.models import Model
-from noisekit.noise import Convention, NoiseSource
 from noisekit.prompts import Prompt
-from noisekit.types import COUNTED, Budget, Candidate
+from noisekit.types import COUNTED, Budget
 
 
 class Watch:
-    """An observer of the search of a resolved method for B samples, sample i being (prompts[i], seeds[i]).
+    """An observer of the search of a resolved method, sample i being of prompts[i].
 
     curves: whether to make the images that the search does not.
     """
 
     def __init__(
-        self,
-        evaluator: Evaluator,
-        method: NoiseMethod,
-        model: Model,
-        prompts: Sequence[Prompt],
-        seeds: Sequence[int],
-        convention: Convention,
-        curves: bool,
+        self, evaluator: Evaluator, method: NoiseMethod, model: Model, prompts: Sequence[Prompt], curves: bool
     ) -> None:
         self.evaluator, self.method, self.model, self.prompts = evaluator, method, model, prompts
-        texts = [prompt.text for prompt in prompts]
-        source = NoiseSource(model.noise_shape, texts, seeds, convention, model.device)
-        self._final_image = FinalImage(model, source) if curves else None
+        self._curves = curves
         self._figures: dict[int, dict[str, list[float]]] = {}
 
-    def __call__(self, index: int, best: Candidate) -> None:
-        if not is_checkpoint(index + 1) or not self.method.anytime(index + 1):
-            return
-        if best.images is not None:
-            self._figures[index] = self._scores(best.images) | self._costs(index, brought=True)
-        elif self._final_image is not None:
-            images = self._final_image(best.noise, best.injected)
-            self._figures[index] = self._scores(images) | self._costs(index, brought=False)
+    def __call__(self, moment: Moment) -> None:
+        brought = moment.best.images is not None
+        if (
+            (brought or self._curves)
+            and is_checkpoint(moment.step + 1)
+            and self.method.anytime(moment.step + 1)
+        ):
+            costs = self._costs(moment.step, brought)
+            self._figures[moment.step] = self._scores(moment.images()) | costs
 
     def figures(self, step: int, sample: int) -> dict[str, float]:
         """metric_<name> and calls_<network> of a sample at a candidate, for the trace; nothing between checkpoints."""

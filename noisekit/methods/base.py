@@ -177,7 +177,8 @@ class NoiseMethod(ABC):
             convention: whether a seed means another noise for every prompt, one "shared" by all, or the papers'
                 "published" one.
             progress: whether to show a bar, one step a candidate.
-            observe: called after every candidate with its number and the best so far, the clock stopped.
+            observe: called after every candidate with the `Moment`: the best so far, its images, what it cost. The search
+                ends, and keeps its best, where it returns what is true.
 
         Returns:
             The best noise of every sample, its image and score, the trace of the search, and what it cost.

@@ -116,7 +116,9 @@ class SeedRanking:
 class GoldenSeeds(NoiseMethod):
     """One candidate: a golden noise. The metric of the ranking counts as optimised."""
 
-    artefact: str | None = parameter("folder of a ranking of seeds, or the name of a bundled one")
+    artefact: str | None = parameter(
+        "folder of a ranking of seeds, or the name of a bundled one", names="artefact"
+    )
     best: int = parameter("how many of the best seeds to draw from, m", default=8, at_least=1)
 
     name = "golden_seeds"

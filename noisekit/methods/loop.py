@@ -3,6 +3,7 @@
     best ← ε_0
     for candidate in search(ε_0):          while the next candidate, and an image still to be made, fit the budget
         best_i ← the better of best_i and candidate_i                                        (see `best`)
+        show the moment to whoever watches; clock and counters stand still     and end where he says so
     image = decode(sample(best))           unless the best candidate came with its image
 
 Where candidates bring the noises that a stochastic sampler injects, ε_0 begins with those that it draws by itself.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, takewhile
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -30,8 +31,32 @@ from noisekit.noise import NoiseSource
 from noisekit.threads import fitting
 from noisekit.types import Budget, Candidate, Cost, NoiseResult, Trace, TracePoint
 
-#: Called after every candidate with its number (from 0) and the best so far, clock and counters stopped.
-Observer = Callable[[int, Candidate], None]
+
+@dataclass(frozen=True)
+class Moment:
+    """A search after one of its candidates. Clock and counters stand still while somebody looks.
+
+    Args:
+        step: the candidate's number, from 0.
+        of: how many candidates the search may try, all it plans or what the budget pays for; fewer where seconds run out.
+        best: the best candidate so far of every sample.
+        cost: what an image took so far, without a final image that is still to be made.
+        show: see `images`.
+    """
+
+    step: int
+    of: int
+    best: Candidate
+    cost: Cost
+    show: Callable[[Candidate], Tensor]
+
+    def images(self) -> Tensor:
+        """The images (B, 3, H, W) in [0, 1] of the best so far; made now, at no cost, where the search brought none."""
+        return self.show(self.best)
+
+
+#: Called after every candidate with the moment; the search ends, and keeps its best, where it returns what is true.
+Observer = Callable[[Moment], object]
 
 
 class Searchable(Protocol):
@@ -79,7 +104,9 @@ def run(
     brings = method.delivers_images(model) and not method.wrapped
     final_cost = Cost() if brings else model.sample_cost()
     limit = affordable(budget, method.schedule(model), final_cost, rate)
-    stopped: Literal["done", "budget", "not finite"] = "done" if limit == method.horizon else "budget"
+    stopped: Literal["done", "budget", "asked", "not finite"] = (
+        "done" if limit == method.horizon else "budget"
+    )
     running = method.planned(limit) if stopped == "budget" else method
     points: list[TracePoint] = []
     best = Candidate(source.initial)
@@ -109,12 +136,15 @@ def run(
             bar.update()
             if observe is not None:
                 with meter.paused():
-                    observe(len(points) - 1, best)
+                    asked = observe(Moment(len(points) - 1, limit, best, spent, final_image.of))
+                if asked:
+                    stopped = "asked"
+                    break
             if not candidate.noise.isfinite().flatten(1).all(1).any():
                 stopped = "not finite"
                 break
         bar.close()
-        images = best.images if best.images is not None else final_image(best.noise, best.injected)
+        images = final_image.of(best)
         cost = meter.cost
     for i in not_finite(Candidate(best.noise, images=images)):
         broken.setdefault(i, (len(points), "image"))
@@ -153,6 +183,12 @@ class FinalImage:
         )
         latents = self.model.sample(noise, conditioning, generators, injected=injected)
         return self.model.decode(latents)
+
+    def of(self, candidate: Candidate) -> Tensor:
+        """The images that a candidate brings, or those of its noise."""
+        if candidate.images is not None:
+            return candidate.images
+        return self(candidate.noise, candidate.injected)
 
     def seconds_per_call(self, budget: Budget) -> float:
         """Seconds of one denoiser call of one image in this batch, from a timed standard image; 0 if nobody asks."""

@@ -36,7 +36,7 @@ class GoldenNoise(NoiseMethod):
     """One candidate: the noise that the network makes of the initial one. It has no score."""
 
     artefact: str | None = parameter(
-        "a trained network: folder, published .pth file, hub repository, bundled name"
+        "a trained network: folder, published .pth file, hub repository, bundled name", names="artefact"
     )
     svd_device: str = parameter("where singular vectors are found: their signs differ", default="cpu")
     cross_model: bool = parameter("for another kind of model: without its text branch", default=False)

@@ -26,6 +26,7 @@ def parameter(
     paper: Any = _NO_VALUE,
     at_least: float = -math.inf,
     at_most: float = math.inf,
+    names: str = "",
 ) -> Any:
     """A hyper-parameter of a method: a dataclass field, annotated with the type of its resolved value.
 
@@ -35,8 +36,9 @@ def parameter(
         paper: the published value, which goes before the default and is always printed.
         at_least: the smallest number that it may be.
         at_most: the largest.
+        names: what a text names that lies on the machine or on a hub, such as "artefact" or "model"; "" otherwise.
     """
-    metadata = {"doc": doc, "default": default, "at_least": at_least, "at_most": at_most}
+    metadata = {"doc": doc, "default": default, "at_least": at_least, "at_most": at_most, "names": names}
     if paper is not _NO_VALUE:
         metadata["paper"] = paper
     return field(default=None, metadata=metadata)

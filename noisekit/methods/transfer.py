@@ -34,7 +34,7 @@ class Transfer(Wrapper):
     """`transfer(reno(steps=20), model='sdxl-turbo')`: candidates are the best noises so far; A's scores are in the trace."""
 
     method: NoiseMethod = field(default_factory=Standard)
-    model: str = parameter("the model that is searched: a card, a folder or a hub id")
+    model: str = parameter("the model that is searched: a card, a folder or a hub id", names="model")
 
     name = "transfer"
 

@@ -40,6 +40,16 @@ def load_sampler(name: str, options: Mapping[str, Any], current: Any) -> Any:
     """The scheduler called `name` with `options`, and `current`'s betas, spacing and prediction type for the rest."""
     import diffusers
 
+    cls, chosen = sampler_class(name, options, current)
+    try:
+        return getattr(diffusers, cls).from_config(current.config, **chosen)
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise BadValue(f"scheduler {name!r} needs a package that is not installed: {reason}") from None
+
+
+def sampler_class(name: str, options: Mapping[str, Any], current: Any) -> tuple[str, dict[str, Any]]:
+    """The diffusers class of the scheduler called `name`, and all options that it is given in the place of `current`."""
     classes = _classes(current)
     flow = "FlowMatchEulerDiscreteScheduler"
     samplers = {**SAMPLERS, "euler": (flow, {})} if flow in classes else SAMPLERS
@@ -47,11 +57,7 @@ def load_sampler(name: str, options: Mapping[str, Any], current: Any) -> Any:
     if name not in classes | short:
         raise unknown("scheduler", name, classes | short)
     cls, chosen = samplers.get(name, (name, {}))
-    try:
-        return getattr(diffusers, cls).from_config(current.config, **(dict(chosen) | dict(options)))
-    except ImportError as error:
-        reason = " ".join(str(error).split())
-        raise BadValue(f"scheduler {name!r} needs a package that is not installed: {reason}") from None
+    return cls, dict(chosen) | dict(options)
 
 
 def _classes(current: Any) -> set[str]:

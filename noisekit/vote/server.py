@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -31,14 +30,13 @@ from noisekit.store.schema import Voter
 from noisekit.vote.page import written
 from noisekit.vote.showing import picture
 from noisekit.vote.study import Ballot, Study
-from noisekit.vote.throttle import Throttle
+from noisekit.web.access import is_foreign, is_here, is_token
+from noisekit.web.throttle import Throttle
 
 Respond = Callable[[str, list[tuple[str, str]]], object]
 
 #: Bytes of a request's body.
 MOST_BYTES = 4096
-#: Names by which a machine calls itself.
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 #: A page may show and run what comes from here, and nothing else; it may not be framed.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
@@ -134,18 +132,16 @@ class VotingPage:
     def _check_origin(self, environ: Mapping[str, Any]) -> None:
         """Refuse what another site's page sends, and, where there is no token, names that are not this machine's."""
         host = environ.get("HTTP_HOST", "")
-        if self.token is None and re.sub(r":\d+$", "", host) not in LOOPBACK:
+        if self.token is None and not is_here(host):
             raise _Refused(HTTPStatus.FORBIDDEN, "this page is for this machine alone")
         origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
-        foreign = origin is not None and urlsplit(origin).netloc != host
-        followed = (
-            environ["REQUEST_METHOD"] == "GET" and environ.get("PATH_INFO") == "/"
-        )  # a link to the page
-        if (foreign or site not in ("same-origin", "none")) and not followed:
+        # A link to the page may be followed from anywhere.
+        followed = environ["REQUEST_METHOD"] == "GET" and environ.get("PATH_INFO") == "/"
+        if is_foreign(host, origin, site) and not followed:
             raise _Refused(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
 
     def _check_token(self, given: str) -> None:
-        if self.token is not None and not secrets.compare_digest(given.encode(), self.token.encode()):
+        if not is_token(given, self.token):
             raise _Refused(HTTPStatus.FORBIDDEN, "the link is not right; ask for it again")
 
     def _posted(self, path: str, environ: Mapping[str, Any]) -> bytes:

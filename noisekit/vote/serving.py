@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import secrets
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +9,12 @@ from types import TracebackType
 from waitress.server import create_server
 
 from noisekit.errors import BadValue
-from noisekit.files import whole
 from noisekit.vote.server import MOST_BYTES, VotingPage
 from noisekit.vote.study import Study
+from noisekit.web.access import check_port, is_loopback, kept_token
 
 #: Keeps the token of the link, so that a study goes on for weeks under one link; a file that is removed ends the link.
 TOKEN = ".vote-token"
-MOST_PORT = 65_535
 
 
 class Serving:
@@ -28,9 +24,8 @@ class Serving:
         self, study: Study, questions: Mapping[str, str], folder: Path, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         """Raises `BadValue` where nothing can be served at this address."""
-        if not 0 <= port <= MOST_PORT:  # the system would take it modulo 65536
-            raise BadValue(f"port {port} is none; give --port 1 … {MOST_PORT}, or 0 for any that is free")
-        token = None if is_loopback(host) else kept_token(folder)
+        check_port(port)
+        token = None if is_loopback(host) else kept_token(folder / TOKEN)
         page = VotingPage(study, questions, folder, token)
         try:
             self._server = create_server(
@@ -69,27 +64,3 @@ class Serving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name counts where all that it stands for does."""
-    try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except OSError:
-        raise BadValue(
-            f"host {host!r} is no address of this machine; give 127.0.0.1, or 0.0.0.0 for a network"
-        ) from None
-    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
-
-
-def kept_token(folder: Path) -> str:
-    """The token of a run's link, made where there is none; only its owner can read the file."""
-    path = folder / TOKEN
-    if not path.is_file():
-        with whole(path) as part:
-            part.touch(mode=0o600)
-            part.write_text(secrets.token_urlsafe(24) + "\n", encoding="ascii")
-    token = path.read_text(encoding="ascii", errors="replace").strip()
-    if len(token) < 20:
-        raise BadValue(f"{str(path)!r} holds no token; remove it, and a new link is made")
-    return token

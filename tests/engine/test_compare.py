@@ -13,6 +13,7 @@ from PIL import Image
 
 import noisekit as nk
 from noisekit.comparison import compare
+from noisekit.engine.execute import Progress
 from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.results import Run, load_run
 from noisekit.rewards import loading
@@ -263,3 +264,23 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_left_out_prompts_are_counted(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="1 empty and 2 repeated prompts"):
         run(tmp_path, methods=["standard"], prompts=["a", "", "a", "b", "a"])
+
+
+@pytest.mark.parametrize("low_memory", [False, True])
+def test_whoever_watches_is_told_how_far_it_is_and_may_end_it(tmp_path: Path, low_memory: bool) -> None:
+    told: list[Progress] = []
+
+    def look(progress: Progress) -> bool:
+        told.append(progress)
+        return progress.done >= 4
+
+    done = run(tmp_path, batch=2, observe=look, low_memory=low_memory)
+    assert len(done) == 4
+    assert [progress.done for progress in told[:3]] == [0, 2, 4]
+    assert {progress.total for progress in told[:3]} == {3 * 3 * 2} and not told[0].doing
+    assert told[1].doing.endswith(" · standard")
+    again = run(tmp_path, batch=2, observe=told.append, low_memory=low_memory)
+    whole = run(tmp_path / "whole", batch=2).frame()
+    same = ["prompt", "seed", "method", "calls", "truth", "noise_norm"]
+    assert_alike(again.frame()[same], whole[same])
+    assert told[-1].done == told[-1].total and not told[-1].failed

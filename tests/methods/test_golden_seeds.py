@@ -96,7 +96,7 @@ def test_searches_within_a_search_draw_their_own(model, artefact, monkeypatch):
     inner = f"golden_seeds(artefact={artefact!r}, best=6)"
     method = load_method(f"best_of({inner}, n=8, rewards='hps:1', weights='tiny')")
     seen = []
-    method(model, PROMPTS[:1], observe=lambda _, best: seen.append(best.score.item()))
+    method(model, PROMPTS[:1], observe=lambda moment: seen.append(moment.best.score.item()))
     assert len(set(seen)) > 1
 
 

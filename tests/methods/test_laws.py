@@ -107,7 +107,7 @@ def test_a_budget_of_seconds_is_kept(clock):
 def test_a_budget_of_seconds_is_kept_when_the_machine_slows_down(clock):
     """Seven candidates were planned; calls then take three times as long, and the image is still due in time."""
 
-    def slow_down(step, best):
+    def slow_down(_moment):
         clock.call = 0.003
 
     endless = load_method(ENDLESS)
@@ -134,14 +134,34 @@ def test_annealing_spans_the_steps_that_the_budget_allows(model):
 def test_an_observer_sees_every_candidate_and_costs_nothing(model):
     seen = []
 
-    def observe(step, best):
-        model.sample(best.noise, model.encode(PROMPTS))
-        seen.append((step, best.score.mean().item()))
+    def observe(moment):
+        model.sample(moment.best.noise, model.encode(PROMPTS))
+        seen.append((moment.step, moment.best.score.mean().item()))
 
     method = load_method(SEARCHES[3])
     assert method(model, PROMPTS, observe=observe).cost.denoiser == method(model, PROMPTS).cost.denoiser
     assert [step for step, _ in seen] == list(range(6))
     assert [s for _, s in seen] == sorted(s for _, s in seen)
+
+
+@pytest.mark.parametrize("text", [SEARCHES[0], SEARCHES[3], SEARCHES[7], SEARCHES[15], SEARCHES[18]])
+def test_whoever_watches_sees_the_image_and_its_cost_and_may_end_the_search(model, text):
+    """Ended after k candidates it is what a budget of k candidates gives, where it is not annealed for them."""
+    method, moments = load_method(text), []
+
+    def look(moment):
+        moments.append((moment.step, moment.of, moment.images(), moment.best, moment.cost))
+        return moment.step == 2
+
+    result = method(model, PROMPTS, observe=look)
+    assert result.stopped == "asked" and len(result.trace) == 3
+    steps, of, images, best, costs = zip(*moments)
+    assert steps == (0, 1, 2) and set(of) == {method.resolved(model).horizon}
+    assert torch.equal(images[-1], result.images) and torch.equal(best[-1].noise, result.noise)
+    assert costs == tuple(point.cost for point in result.trace.points)
+    if method.resolved(model).anytime(3):
+        cut = method(model, PROMPTS, budget=Budget(candidates=3))
+        assert torch.equal(cut.images, result.images) and cut.cost.calls == result.cost.calls
 
 
 def test_a_method_says_what_its_model_lacks():

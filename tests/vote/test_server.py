@@ -20,9 +20,10 @@ from noisekit.store.store import Store
 from noisekit.vote import questions
 from noisekit.vote.pairs import pairs
 from noisekit.vote.server import MOST_BYTES, VotingPage
-from noisekit.vote.serving import Serving, is_loopback, kept_token
+from noisekit.vote.serving import Serving
 from noisekit.vote.study import Rules, Study
-from noisekit.vote.throttle import Throttle
+from noisekit.web.access import is_loopback, kept_token
+from noisekit.web.throttle import Throttle
 from tests.vote.conftest import HOSTILE, METHODS
 
 ASKED = questions.chosen(["alignment", "overall"])
@@ -280,7 +281,7 @@ def test_who_asks_too_often_waits_and_others_do_not(run: Run, study: Study) -> N
 
 
 def test_the_throttle_forgets_rather_than_grow() -> None:
-    from noisekit.vote import throttle
+    from noisekit.web import throttle
 
     one = Throttle(burst=1, rate=0.0)
     for number in range(throttle.MOST + 50):
@@ -313,7 +314,7 @@ def test_only_this_machine_can_vote_unless_told_otherwise(study: Study, run: Run
         assert served._server.socket.getsockname()[0] == "127.0.0.1"
     assert not (run.folder / ".vote-token").exists()
     with Serving(study, ASKED, run.folder, "0.0.0.0") as served:
-        token = kept_token(run.folder)
+        token = kept_token(run.folder / ".vote-token")
         assert len(token) >= 30 and served.link.endswith(f"/?token={token}")
     assert (run.folder / ".vote-token").stat().st_mode & 0o077 == 0
     with Serving(study, ASKED, run.folder, "0.0.0.0") as served:
@@ -327,7 +328,7 @@ def test_addresses_that_cannot_be_served_are_refused(study: Study, run: Run) -> 
         Serving(study, ASKED, run.folder, "no.such.host.invalid")
     (run.folder / ".vote-token").write_text("short\n")
     with pytest.raises(BadValue, match="no token"):
-        kept_token(run.folder)
+        kept_token(run.folder / ".vote-token")
 
 
 @pytest.mark.parametrize(
