@@ -4,8 +4,9 @@
               all that torch starts    otherwise
 
 Threads that share an operator wait at its end for the last of them: microseconds on idle cores, on cores that others use the
-scheduler's time slice, milliseconds. A network of `SMALL` parameters spends about as long on each of its operators, so below
-it threads gain little at best, and cost a multiple where a machine is busy; `benchmarks/threads.py` measures both.
+scheduler's time slice, milliseconds. A network of `SMALL` parameters spends about as long on each of its operators: below it
+two threads gain up to a third of the time on idle cores and take several times as long on busy ones, above it up to a half,
+and take little longer. `benchmarks/threads.py` measures both.
 
 Whoever has chosen a number, by OMP_NUM_THREADS, MKL_NUM_THREADS or `torch.set_num_threads`, keeps it.
 """
