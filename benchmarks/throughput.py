@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from noisekit.engine.shelf import Shelf
+from noisekit.engine.model_cache import ModelCache
 from noisekit.engine.units import Generation, Job
-from noisekit.engine.worker import Tools, Worker
+from noisekit.engine.worker import Resources, Worker
 from noisekit.methods import load_method
 from noisekit.metrics import Evaluator
 from noisekit.plan.sources import ModelSource
@@ -42,8 +42,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     suite = load_prompts("tiny", min(given.images // 4, 128))
-    source, shelf = ModelSource("tiny"), Shelf()
-    model = shelf.take(source)
+    source, cache = ModelSource("tiny"), ModelCache()
+    model = cache.get(source)
     evaluator = Evaluator(METRICS, "tiny")
     job = Job.of(source, model, load_method(given.method), Budget(), "per_prompt")
     each = given.batch // 4
@@ -63,7 +63,7 @@ def main() -> None:
     def engine() -> float:
         with tempfile.TemporaryDirectory() as folder:
             Store.prepare(folder, "per_prompt")
-            with Worker(Tools(Path(folder), "per_prompt", METRICS, "tiny", shelf=shelf)) as worker:
+            with Worker(Resources(Path(folder), "per_prompt", METRICS, "tiny", cache=cache)) as worker:
                 worker.do(units[0])  # it warms up
                 start = time.perf_counter()
                 for unit in units:

@@ -317,7 +317,10 @@ def suites() -> str:
     from noisekit.prompts import BUNDLED
     from noisekit.prompts.cards import cards as suite_cards
 
-    rows = [[f"`{name}`", "bundled", about, "Apache-2.0"] for name, about in BUNDLED.items()]
+    rows = [
+        [f"`{name}`", f"{suite.entries} prompts, bundled", suite.about, "Apache-2.0"]
+        for name, suite in BUNDLED.items()
+    ]
     rows += [
         [f"`{c.name}`", f"{c.entries} prompts, {c.home}", c.about, c.licence] for c in suite_cards().values()
     ]

@@ -15,6 +15,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from noisekit.errors import NoisekitError, Unwritable
+from noisekit.errors import BadValue, NoisekitError, Unwritable
 
 #: The file by which writers of a folder wait for each other; the system gives it free when its holder dies.
 LOCK = ".lock"
@@ -105,6 +106,18 @@ def write_whole(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object as indented JSON, or leave what was there; raises `OSError`."""
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def check_file(path: Path, what: str = "image") -> None:
+    """Raise `BadValue` unless there is a regular file: a FIFO, a socket or a device would be waited for for ever."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise BadValue(f"{what} {str(path)!r} cannot be read: {error.strerror or error}") from None
+    if not stat.S_ISREG(mode):
+        raise BadValue(
+            f"{what} {str(path)!r} cannot be read: it is no regular file; take it out, or copy it to one"
+        )
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,6 @@ Pillow's decoders raise whatever they stumble over, so every error of theirs bec
 
 from __future__ import annotations
 
-import stat
 import warnings
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from noisekit.errors import BadValue
+from noisekit.files import check_file
 
 #: What lies behind transparent pixels.
 BACKGROUND = (255, 255, 255)
@@ -49,18 +49,6 @@ def endings() -> frozenset[str]:
 def is_foreign(path: Path) -> bool:
     """Whether a file's ending is that of a picture of a kind that is not read."""
     return path.suffix.lower() in _FOREIGN - endings()
-
-
-def check_file(path: Path, what: str = "image") -> None:
-    """Raise `BadValue` unless there is a regular file: a FIFO, a socket or a device would be waited for for ever."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise BadValue(f"{what} {str(path)!r} cannot be read: {error.strerror or error}") from None
-    if not stat.S_ISREG(mode):
-        raise BadValue(
-            f"{what} {str(path)!r} cannot be read: it is no regular file; take it out, or copy it to one"
-        )
 
 
 def read_picture(path: Path, what: str = "image") -> Image.Image:

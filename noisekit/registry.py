@@ -37,13 +37,13 @@ def with_installed(own: Mapping[str, str], group: str) -> dict[str, str]:
     return table
 
 
-_METHODS = {
+OWN_METHODS = {
     "standard": "noisekit.methods.standard:Standard",
     "selection": "noisekit.methods.selection:Selection",
     "cosine": "noisekit.methods.cosine:Cosine",
     "reno": "noisekit.methods.reno:ReNO",
     "npnet": "noisekit.methods.npnet:GoldenNoise",
-    "golden_seeds": "noisekit.methods.golden_seeds:GoldenSeeds",
+    "golden_seeds": "noisekit.golden_seeds.method:GoldenSeeds",
     "inversion": "noisekit.methods.inversion:Inversion",
     "repaint": "noisekit.methods.repaint:Repaint",
     "best_of": "noisekit.methods.best_of:BestOf",
@@ -98,10 +98,13 @@ _METRICS = {
     "hpsv3": "noisekit.metrics.vqa.hpsv3:HPSv3",
 }
 
-METHODS = with_installed(_METHODS, "noisekit.methods")
+#: Rewards are metrics.
+OWN_METRICS = _REWARDS | _METRICS
+
+METHODS = with_installed(OWN_METHODS, "noisekit.methods")
 REWARDS = with_installed(_REWARDS, "noisekit.rewards")
 #: Every reward is a metric, those that are registered later included.
-METRICS = ChainMap(REWARDS, with_installed(_REWARDS | _METRICS, "noisekit.metrics"))
+METRICS = ChainMap(REWARDS, with_installed(OWN_METRICS, "noisekit.metrics"))
 
 #: What a comparison scores by where nobody says.
 DEFAULT_METRICS = ("hps", "pick_score", "image_reward", "mps", "clip_score", "aesthetic", "truth")

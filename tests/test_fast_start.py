@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from noisekit import registry
+from noisekit.cli import catalogue
+from noisekit.prompts import BUNDLED, load_prompts
 
 STORE = Path(__file__).parent / "data" / "store-1"
 NETWORKS = {"torch", "torchvision", "diffusers", "transformers", "open_clip"}
@@ -22,6 +27,9 @@ SCRIPT = (
     "command",
     [
         "list models",
+        "list methods",
+        "list metrics",
+        "list rewards",
         "list prompts",
         "status STORE",
         "report STORE",
@@ -33,7 +41,6 @@ SCRIPT = (
 )
 def test_looking_imports_no_network_library(command: str, tmp_path: Path) -> None:
     shutil.copytree(STORE, tmp_path / "STORE")
-    shutil.rmtree(tmp_path / "STORE" / "calibrations")  # whether they are this machine's, torch knows
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *command.split()],
         cwd=tmp_path,
@@ -44,3 +51,18 @@ def test_looking_imports_no_network_library(command: str, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     imported = set((done.stderr.splitlines() or [""])[-1].split())
     assert not imported & NETWORKS
+
+
+def test_the_catalogue_says_what_the_classes_say() -> None:
+    kept, made = json.loads(catalogue.FILE.read_text(encoding="utf-8")), json.loads(catalogue.made())
+    assert kept == made, "`python -m noisekit.cli.catalogue` writes it anew"
+
+
+def test_what_an_installed_package_adds_is_asked_of_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.METHODS, "another", registry.METHODS["reno"])
+    assert catalogue.methods()["another"] == catalogue.methods()["reno"]
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_a_bundled_suite_has_as_many_prompts_as_listed(name: str) -> None:
+    assert len(load_prompts(name)) == BUNDLED[name].entries

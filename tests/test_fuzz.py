@@ -22,8 +22,8 @@ from PIL import Image
 
 from noisekit.engine.missing import Contents
 from noisekit.errors import NoisekitError
+from noisekit.golden_seeds.ranking import SeedRanking
 from noisekit.methods import load_method
-from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models import load_model
 from noisekit.npnet.checkpoint import load_network, read_card
 from noisekit.pictures import read_picture

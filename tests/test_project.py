@@ -42,7 +42,7 @@ ROOMS = (
         "methods",
         "handover",
     ),
-    *("prompts", "metrics", "evaluation", "report", "plan", "store", "web"),
+    *("prompts", "metrics", "evaluation", "report", "plan", "store", "golden_seeds", "web"),
     *("vote", "results", "runs", "engine", "comparison", "scoring"),
     *("papers", "experiment", "app", "tiny", "testing", "init", "cli"),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 
-from noisekit.cli.screen import console, help_alone, quiet, say
+from noisekit.cli.screen import console, help_alone, say
 
 app = typer.Typer(
     help="Show what there is to choose from: models, methods, metrics, rewards, prompts.",
@@ -49,18 +49,14 @@ def methods() -> None:
     Example:
       noisekit list methods
     """
-    from noisekit import registry
-    from noisekit.methods.parameters import paper_values, settings
+    from noisekit.cli import catalogue
 
     rows = []
-    for name in registry.METHODS:
-        cls = registry.load("method", name, registry.METHODS)
-        paper = paper_values(cls)
-        summary = (cls.__doc__ or "").strip().splitlines()[0]
-        rows.append((name, "", summary))
-        for setting, field in settings(cls).items():
-            value = f"{paper[setting]!r} (paper)" if setting in paper else repr(field.metadata["default"])
-            rows.append((f"  {setting}", value, field.metadata["doc"]))
+    for name, method in catalogue.methods().items():
+        rows.append((name, "", method["summary"]))
+        rows += [
+            (f"  {setting}", about["value"], about["doc"]) for setting, about in method["settings"].items()
+        ]
     _show(("method", "default", "meaning"), rows)
 
 
@@ -76,12 +72,12 @@ def metrics() -> None:
       noisekit list metrics
     """
     from noisekit import registry
+    from noisekit.cli import catalogue
 
-    quiet()
-    _show(
-        ("metric", *_ABOUT, "methods can climb it"),
-        [(*_judge(name), "yes" if name in registry.REWARDS else "no") for name in registry.METRICS],
-    )
+    listed = catalogue.metrics()
+    climbed = ["yes" if name in registry.REWARDS else "no" for name in listed]
+    rows = [(*row, yes) for row, yes in zip(_rows(listed), climbed, strict=True)]
+    _show(("metric", *_headings(listed), "methods can climb it"), rows)
 
 
 @app.command()
@@ -95,12 +91,13 @@ def rewards() -> None:
       noisekit list rewards
     """
     from noisekit import registry
+    from noisekit.cli import catalogue
     from noisekit.rewards.cards import variants
     from noisekit.rewards.published import absent as fetchable
     from noisekit.rewards.published import fetching, missing
 
-    quiet()
-    _show(("reward", *_ABOUT), [_judge(name) for name in registry.REWARDS])
+    listed = {name: about for name, about in catalogue.metrics().items() if name in registry.REWARDS}
+    _show(("reward", *_headings(listed)), _rows(listed))
     console().print()
     published, absent = [], fetchable(variants())
     for name, variant in variants().items():
@@ -117,25 +114,12 @@ def rewards() -> None:
         say(f"\nfetch what is not here ({total:.3g} GB), or some of it, with: {fetching(absent)}")
 
 
-#: What is said of a judge beside its name.
-_ABOUT = ("score", "range", "tie", "backbone", "reads the prompt")
+def _headings(listed: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return list(next(iter(listed.values())))
 
 
-def _judge(name: str) -> tuple[str, ...]:
-    """A metric with its tiny weights, as a row."""
-    from noisekit.errors import CorruptWeights, NotSupported
-    from noisekit.metrics import load_metric
-
-    try:
-        metric = load_metric(name)
-    except CorruptWeights:
-        return name, "its weights are missing or damaged", "", "", "", ""
-    except NotSupported:
-        return name, "published weights only", "", "", "", ""
-    info = metric.info
-    score = info.version + (" (preference over standard)" if info.pairwise else "")
-    reads = "yes" if metric.reads_prompt else "no"
-    return info.name, score, info.range, f"{info.tie:.3g}", info.family, reads
+def _rows(listed: Mapping[str, Mapping[str, str]]) -> list[tuple[str, ...]]:
+    return [(name, *about.values()) for name, about in listed.items()]
 
 
 @app.command()
@@ -149,13 +133,11 @@ def prompts() -> None:
     Example:
       noisekit list prompts
     """
-    from noisekit.prompts import BUNDLED, load_prompts
+    from noisekit.prompts import BUNDLED
     from noisekit.prompts.cards import cards
     from noisekit.prompts.download import held
 
-    rows = [
-        (name, f"{len(load_prompts(name))}", "bundled", "noisekit", about) for name, about in BUNDLED.items()
-    ]
+    rows = [(name, f"{suite.entries}", "bundled", "noisekit", suite.about) for name, suite in BUNDLED.items()]
     for card in cards().values():
         here = all(held(card, file) for file in card.files.values())
         rows.append((card.name, f"{card.entries}", "here" if here else "download", card.home, card.about))

@@ -55,9 +55,9 @@ def rank(
       noisekit seeds rank --model tiny-turbo --metric truth --out build/turbo-seeds
       noisekit compare --methods "golden_seeds(artefact='build/seeds')" --limit 20 --store runs/golden
     """
-    from noisekit.engine.seeds import rank_seeds
     from noisekit.evaluation.reliability import Reliability, expected_gain
-    from noisekit.methods.golden_seeds import GoldenSeeds
+    from noisekit.golden_seeds.method import GoldenSeeds
+    from noisekit.golden_seeds.rank import rank_seeds
     from noisekit.methods.parameters import settings
     from noisekit.methods.rewarded import usual_weights
     from noisekit.metrics import Evaluator

@@ -23,8 +23,8 @@ from noisekit.engine.diversity import DiversityMeter, several
 from noisekit.engine.execute import Observer, execute
 from noisekit.engine.executors import check_executor
 from noisekit.engine.missing import Cells, Missing, missing
+from noisekit.engine.model_cache import ModelCache
 from noisekit.engine.resolve import Resolved, resolve
-from noisekit.engine.shelf import Shelf
 from noisekit.engine.units import Generation
 from noisekit.engine.worker import describe
 from noisekit.errors import BadValue, NoisekitError, Unwritable
@@ -79,7 +79,7 @@ def compare(
         budget: the most that one image of any method may cost.
         noise: "per_prompt", or "shared" by all prompts.
         batch: images that a method works on at once (None: the model card's).
-        curves: score searches on their way as well, making images of those that show none (see `Watch`); for `pick`.
+        curves: score searches on their way as well, making images of those that show none; for `pick`.
         keep_noise: keep the noise of every image that is made, for `Run.noise`.
         low_memory: decode image by image, recompute what gradients need, and score when all images are made, one metric's
             network in memory at a time.
@@ -180,27 +180,27 @@ def carry_out(
     strict: bool = False,
     progress: bool = True,
     observe: Observer | None = None,
-    shelf: Shelf | None = None,
+    cache: ModelCache | None = None,
 ) -> Resolved:
-    """Do what an open store lacks of a plan. shelf: models that are loaded already; the rest as for `run_plan`."""
+    """Do what an open store lacks of a plan. cache: models that are loaded already; the rest as for `run_plan`."""
     bar = progress and executor == "inprocess"
-    jobs = resolve(plan, store.folder, strict=strict, progress=bar, shelf=shelf or Shelf())
+    jobs = resolve(plan, store.folder, strict=strict, progress=bar, cache=cache or ModelCache())
     for reason in dict.fromkeys(pair.reason for pair in jobs.incompatible):
         warnings.warn(f"left out: {reason}", stacklevel=3)
-    describe(store, jobs.tools.evaluator)
+    describe(store, jobs.resources.evaluator)
     work = missing(jobs, store, shard, retry_failed)
     if plan.curves:
         _warn_of_unwatched(store, work.cells)
     _check_room(store, work)
     _write_settings(store, work.cells)
-    units, tools = work.units(plan.batch), jobs.tools
+    units, resources = work.units(plan.batch), jobs.resources
     skipped, done = work.count("failed"), work.count("done") + work.count("failed")
     failures = []
     if plan.low_memory:  # all images first, none of them scored, and then metric by metric
         making = (unit for unit in units if isinstance(unit, Generation))
         failures += execute(
             making,
-            replace(tools, metrics=()),
+            replace(resources, metrics=()),
             store,
             executor=executor,
             attempts=work.contents.failures,
@@ -209,7 +209,7 @@ def carry_out(
             progress=progress,
             observe=observe,
         )
-        tools.shelf.clear()
+        resources.cache.clear()
         work = missing(jobs, store, shard, retry_failed)
         scorings = list(work.scorings())
         units, done, total = iter(scorings), 0, sum(map(len, scorings))
@@ -217,7 +217,7 @@ def carry_out(
         total = len(work)
     failures += execute(
         units,
-        tools,
+        resources,
         store,
         executor=executor,
         attempts=work.contents.failures,
@@ -284,11 +284,11 @@ def _measure_diversity(store: Store, jobs: Resolved) -> None:
     if not images:
         return
     try:
-        embedding = load_embedding(jobs.tools.weights, jobs.tools.device)
+        embedding = load_embedding(jobs.resources.weights, jobs.resources.device)
     except NoisekitError as reason:
         warnings.warn(f"diversity is not measured: {reason}", stacklevel=3)
         return
-    DiversityMeter(store, embedding, jobs.tools.evaluator.batch).measure(images)
+    DiversityMeter(store, embedding, jobs.resources.evaluator.batch).measure(images)
 
 
 def _advice(failed: int, skipped: int) -> str:

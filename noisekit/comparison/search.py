@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from noisekit.comparison.compare import carry_out
-from noisekit.engine.shelf import Shelf
+from noisekit.engine.model_cache import ModelCache
 from noisekit.errors import BadValue, NotSupported
 from noisekit.evaluation.statistics import STANDARD, summary
 from noisekit.methods import NoiseMethod, load_method
@@ -91,7 +91,7 @@ class _Trials:
             executor,
             progress,
         )
-        self.shelf = Shelf()
+        self.cache = ModelCache()
 
     def judged(self, method: NoiseMethod, suites: tuple[PromptSuite, ...]) -> dict[str, Any]:
         """The summary of a method on suites, against standard; missing images are made."""
@@ -106,7 +106,7 @@ class _Trials:
         )
         with Store.prepare(self.folder, plan.noise) as store:
             found = carry_out(
-                plan, store, executor=self.executor, progress=self.progress, strict=True, shelf=self.shelf
+                plan, store, executor=self.executor, progress=self.progress, strict=True, cache=self.cache
             )
             job = found.jobs[-1]
             self.wanted.check_metric(job.method)

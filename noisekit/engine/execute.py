@@ -14,7 +14,7 @@ from noisekit.engine.executors import load_executor
 from noisekit.engine.missing import Attempt
 from noisekit.engine.stopping import Stop
 from noisekit.engine.units import Generation, Unit
-from noisekit.engine.worker import Tools
+from noisekit.engine.worker import Resources
 from noisekit.store.store import Row, Store
 
 
@@ -41,7 +41,7 @@ Observer = Callable[[Progress], object]
 
 def execute(
     units: Iterable[Unit],
-    tools: Tools,
+    resources: Resources,
     store: Store,
     *,
     executor: str = "inprocess",
@@ -55,7 +55,7 @@ def execute(
 
     Args:
         units: are pulled when there is a worker for them.
-        tools: what workers work with.
+        resources: what workers work with.
         store: takes the rows of what fails.
         executor: by name; see `load_executor`.
         attempts: how often images were tried before, and failed.
@@ -78,7 +78,7 @@ def execute(
                 stop.ended = True
 
         look()
-        for outcome in load_executor(executor, tools).run(stop.until(units)):
+        for outcome in load_executor(executor, resources).run(stop.until(units)):
             rows = [row | {"attempt": attempts[row["id"], row["metric"]] + 1} for row in outcome.failures]
             store.append("failures", rows)
             failures += rows

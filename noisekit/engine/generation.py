@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from noisekit.engine.checkpoints import CheckpointRecorder
 from noisekit.engine.units import Cell, Generation, Job
-from noisekit.engine.watch import Watch
 from noisekit.evaluation.noise_statistics import NoiseStatistics, noise_statistics
 from noisekit.hashing import digest
 from noisekit.methods.round_trip import cosine_similarity
@@ -22,7 +22,7 @@ class Generated:
     unit: Generation
     result: NoiseResult
     statistics: NoiseStatistics
-    watch: Watch
+    recorder: CheckpointRecorder
 
     def keep(self, store: Store) -> list[Row]:
         """Write images, traces, noises and rows, in this order: an image that has a row has all the others."""
@@ -33,7 +33,7 @@ class Generated:
         for point in result.trace.rows():
             sample, step = int(point["sample"]), int(point["step"])
             own = {name: value for name, value in point.items() if name != "sample"}
-            traces[sample]["points"].append(own | self.watch.figures(step, sample))
+            traces[sample]["points"].append(own | self.recorder.figures(step, sample))
         store.append("traces", [trace for trace in traces if trace["points"]])
         store.append("noises", [self._noise(i, cell) for i, cell in enumerate(cells)])
         store.append("rows", rows)
@@ -91,7 +91,7 @@ class Generated:
 def generate(unit: Generation, model: Model, evaluator: Evaluator, progress: bool, curves: bool) -> Generated:
     """Run the method on a unit; prompts are encoded before the clock starts. `BadValue` where an image is not finite."""
     texts, job = [prompt.text for prompt in unit.prompts], unit.job
-    watch = Watch(evaluator, job.method, model, [cell.prompt for cell in unit.cells], curves)
+    recorder = CheckpointRecorder(evaluator, job.method, model, [cell.prompt for cell in unit.cells], curves)
     model.encode(texts)
     result = job.method(
         model,
@@ -100,10 +100,10 @@ def generate(unit: Generation, model: Model, evaluator: Evaluator, progress: boo
         budget=job.budget,
         convention=job.convention,
         progress=progress,
-        observe=watch,
+        observe=recorder,
     )
     result.check_images()
-    return Generated(unit, result, noise_statistics(result.noise, result.initial), watch)
+    return Generated(unit, result, noise_statistics(result.noise, result.initial), recorder)
 
 
 def warm_up(job: Job, model: Model, prompt: str) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol, Self, TypeVar
 
 import torch
 
-from noisekit.engine.shelf import free_memory
+from noisekit.engine.model_cache import free_memory
 from noisekit.errors import NoisekitError
 from noisekit.registry import shortened
 

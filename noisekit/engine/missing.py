@@ -144,7 +144,7 @@ def missing(
     Raises:
         BadValue: where the store holds images of a job under another model's name.
     """
-    contents, evaluator = Contents(store), jobs.tools.evaluator
+    contents, evaluator = Contents(store), jobs.resources.evaluator
     check_names(jobs.jobs, contents)
     cells = tuple(
         cells_of(

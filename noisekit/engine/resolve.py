@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from noisekit.engine.shelf import Shelf
+from noisekit.engine.checkpoints import covered
+from noisekit.engine.model_cache import ModelCache
 from noisekit.engine.units import Job
-from noisekit.engine.watch import covered
-from noisekit.engine.worker import Tools
+from noisekit.engine.worker import Resources
 from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.methods import NoiseMethod
 from noisekit.methods.rewarded import Rewarded, usual_weights
@@ -39,19 +39,19 @@ class Incompatible(NamedTuple):
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a plan comes to: its jobs, the pairs that do not go together, and the tools that the work needs."""
+    """What a plan comes to: its jobs, the pairs that do not go together, and the resources that the work needs."""
 
     suites: tuple[PromptSuite, ...]
     seeds: tuple[int, ...]
     jobs: tuple[Job, ...]
     incompatible: tuple[Incompatible, ...]
-    tools: Tools
+    resources: Resources
 
 
-def resolve(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: bool = False) -> Resolved:
+def resolve(plan: Plan, store: Path, *, strict: bool, cache: ModelCache, progress: bool = False) -> Resolved:
     """Load the models of a plan, one after another, and its metrics.
 
-    shelf: keeps the model that was loaded last. strict: raise on a pair that does not go together, instead of listing it.
+    cache: keeps the model that was loaded last. strict: raise on a pair that does not go together, instead of listing it.
     Raises `BadValue`, `NotSupported` and `CorruptWeights` on all that would stop every image of a job.
     """
     jobs: list[Job] = []
@@ -63,7 +63,7 @@ def resolve(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: bo
     methods = [method.with_weights(weights) for method in plan.methods]
     check_rewards(plan.metrics, weights, methods, outlines)
     for source in [source.saving() if plan.low_memory else source for source in plan.models]:
-        model = shelf.take(source)
+        model = cache.get(source)
         devices.append(str(model.device))
         for suite in suites:
             warn_of_unread(model, suite.texts)
@@ -77,7 +77,7 @@ def resolve(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: bo
                     if strict:
                         raise
                     incompatible.append(Incompatible(model.label, str(method), str(reason)))
-    tools = Tools(
+    resources = Resources(
         store=store,
         convention=plan.noise,
         metrics=plan.metrics,
@@ -87,11 +87,11 @@ def resolve(plan: Plan, store: Path, *, strict: bool, shelf: Shelf, progress: bo
         curves=plan.curves,
         keep_noise=plan.keep_noise,
         low_memory=plan.low_memory,
-        shelf=shelf,
+        cache=cache,
     )
     with at("metrics"):
-        _ = tools.evaluator  # what cannot be loaded is told here, and not at the first image
-    return Resolved(suites, plan.seeds, tuple(distinct_jobs(jobs)), tuple(incompatible), tools)
+        _ = resources.evaluator  # what cannot be loaded is told here, and not at the first image
+    return Resolved(suites, plan.seeds, tuple(distinct_jobs(jobs)), tuple(incompatible), resources)
 
 
 def check_rewards(

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from noisekit.engine.generation import Generated, generate, warm_up
 from noisekit.engine.halving import Halving, Problem
-from noisekit.engine.shelf import Shelf
+from noisekit.engine.model_cache import ModelCache
 from noisekit.engine.units import Generation, Scoring, Unit
 from noisekit.hashing import digest
 from noisekit.metrics import Evaluator
@@ -20,12 +20,12 @@ from noisekit.types import Arm, Convention
 
 
 @dataclass(frozen=True)
-class Tools:
+class Resources:
     """What a worker works with. Models and metrics are loaded when they are first wanted, and once in a process.
 
     device: where metrics run; models choose their own. progress: whether a method shows how its search goes on. curves:
-    whether searches that show no images on their way have some made and scored; see `Watch`. keep_noise: whether the
-    noise of every image is stored. low_memory: whether metrics' networks are in memory one at a time.
+    whether searches that show no images on their way have some made and scored. keep_noise: whether the noise of every image
+    is stored. low_memory: whether metrics' networks are in memory one at a time.
     """
 
     store: Path
@@ -37,7 +37,7 @@ class Tools:
     curves: bool = False
     keep_noise: bool = False
     low_memory: bool = False
-    shelf: Shelf = field(default_factory=Shelf, compare=False)
+    cache: ModelCache = field(default_factory=ModelCache, compare=False)
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -45,7 +45,7 @@ class Tools:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without what is loaded."""
-        given = [getattr(self, own.name) for own in fields(self) if own.name != "shelf"]
+        given = [getattr(self, own.name) for own in fields(self) if own.name != "cache"]
         return type(self), tuple(given)
 
 
@@ -77,10 +77,10 @@ class Scorer:
 class Worker:
     """Does units: generates what they ask for, stores it, and scores it. It appends to files of its own."""
 
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
-        self.store = Store.prepare(tools.store, tools.convention)
-        self.scorer = Scorer(self.store, tools.evaluator)
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.store = Store.prepare(resources.store, resources.convention)
+        self.scorer = Scorer(self.store, resources.evaluator)
         self._halving = Halving()
         self._warm: set[str] = set()
 
@@ -103,26 +103,26 @@ class Worker:
             if isinstance(outcome, Problem):
                 failures.append(failed(part, outcome))
                 continue
-            ids, unscored = self._scored(self._kept(outcome), self.tools.metrics)
+            ids, unscored = self._scored(self._kept(outcome), self.resources.metrics)
             finished += ids
             failures += unscored
         return tuple(finished), tuple(failures)
 
     def _generated(self, unit: Generation) -> Generated:
-        model = self.tools.shelf.take(unit.job.source)
+        model = self.resources.cache.get(unit.job.source)
         if unit.job.setting not in self._warm:
             warm_up(unit.job, model, unit.prompts[0].text)
             self._warm.add(unit.job.setting)
-        return generate(unit, model, self.tools.evaluator, self.tools.progress, self.tools.curves)
+        return generate(unit, model, self.resources.evaluator, self.resources.progress, self.resources.curves)
 
     def _kept(self, made: Generated) -> list[Row]:
-        if self.tools.keep_noise:
+        if self.resources.keep_noise:
             made.keep_noise(self.store)
         return made.keep(self.store)
 
     def _scored(self, rows: Iterable[Row], metrics: Iterable[str]) -> tuple[tuple[str, ...], tuple[Row, ...]]:
         """Score images by each metric in turn, as many at once as the evaluator takes and memory holds."""
-        listed, size = list(rows), self.tools.evaluator.batch
+        listed, size = list(rows), self.resources.evaluator.batch
         failures: list[Row] = []
         for start in range(0, len(listed), size):
             for metric in metrics:

@@ -12,7 +12,6 @@ the figure is normal (Hesterberg 2015, "What teachers should know about the boot
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 from noisekit.evaluation.intervals import Array
 
@@ -38,6 +37,8 @@ def drawn_means(cells: Array, shared: bool = False, resamples: int = RESAMPLES) 
 
 def percentiles(prompts: int, level: float = 0.95) -> tuple[float, float]:
     """Where to read the distribution of figures drawn from some prompts for an interval: beyond (1 ± level) / 2."""
+    from scipy.special import ndtr, stdtrit  # slow to import, and a listing needs no interval
+
     n = max(prompts, 2)
     low = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
     return low, 1 - low

@@ -35,7 +35,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -58,6 +57,8 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Where μ lies; NaN where too little is known."""
+        from scipy.special import stdtrit  # slow to import, and a listing needs no interval
+
         ends = stdtrit(self.freedom, [(1 + level) / 2, (1 - level) / 2])
         low, high = self.mean - self.error * _skewed(ends, self.skewness)
         return float(low), float(high)
@@ -65,6 +66,8 @@ class Estimate:
     @property
     def p(self) -> float:
         """How likely a mean as far from 0 is if μ = 0, on either side; NaN where too little is known."""
+        from scipy.special import stdtr
+
         ratio = self.mean / self.error if self.error > 0 else np.nan
         return float(2 * stdtr(self.freedom, -abs(_symmetric(ratio, self.skewness))))
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import nctdtr, stdtrit
-
 from noisekit.evaluation.intervals import Estimate
 
 
 def detectable(found: Estimate, power: float = 0.8, level: float = 0.95) -> float:
     """The true difference that a sample of this size and spread finds with probability `power`; NaN where unknown."""
     from scipy.optimize import brentq  # slow to import, and only reports ask
+    from scipy.special import nctdtr, stdtrit
 
     if not found.error > 0:
         return math.nan

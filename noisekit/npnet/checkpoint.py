@@ -26,7 +26,7 @@ from noisekit.files import read_json, whole, write_json
 from noisekit.npnet.network import NPNet, NPNetConfig
 from noisekit.npnet.published import about, load_published
 from noisekit.paths import BUNDLED, given_path
-from noisekit.rewards.checkpoint import DAMAGE, damaged, read_config, require
+from noisekit.rewards.folders import DAMAGE, damaged, read_config, require
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
 

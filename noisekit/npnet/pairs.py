@@ -28,7 +28,7 @@ from torch import Tensor
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError
 from noisekit.files import kept, only_writer, parse_json, read_json, whole, write_json, write_whole
 from noisekit.paths import given_path
-from noisekit.rewards.checkpoint import DAMAGE, damaged
+from noisekit.rewards.folders import DAMAGE, damaged
 
 COLLECTION = "collection.json"
 TENSORS = ("source", "target", "source_latents", "target_latents")

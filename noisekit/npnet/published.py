@@ -22,7 +22,7 @@ from noisekit.errors import CorruptWeights
 from noisekit.npnet.network import PUBLISHED, NPNet, NPNetConfig
 from noisekit.paths import given_path
 from noisekit.pickles import read_pickle
-from noisekit.rewards.checkpoint import require
+from noisekit.rewards.folders import require
 
 #: Parts of a published file, and what they are here.
 PARTS = {"unet_svd": "svd", "unet_embedding": "residual", "embeeding": "text"}

@@ -35,7 +35,7 @@ from noisekit.npnet.network import NPNet, NPNetConfig, suited
 from noisekit.npnet.pairs import Collection, Pairs, fingerprint, load_pairs
 from noisekit.paths import given_path
 from noisekit.pickles import read_pickle, write_pickle
-from noisekit.rewards.checkpoint import DAMAGE, damaged
+from noisekit.rewards.folders import DAMAGE, damaged
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from noisekit.errors import BadValue
-from noisekit.pictures import check_file
+from noisekit.files import check_file
 from noisekit.registry import shortened
 from noisekit.types import LONGEST_PROMPT, ControlledPrompt
 

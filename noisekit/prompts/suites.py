@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from noisekit.errors import BadValue, unknown
 from noisekit.paths import given_path
@@ -29,10 +29,22 @@ CATEGORIES = ("kind", "category", "tag", "challenge")
 #: The column that names a prompt's control image.
 CONTROL = "control"
 
-#: The suites that ship with noisekit, and what they hold.
+
+class BundledSuite(NamedTuple):
+    """How many prompts a suite has, and of what."""
+
+    entries: int
+    about: str
+
+
+#: The suites that ship with noisekit.
 BUNDLED = {
-    "tiny": "scenes of the tiny world, equal fifths of its five kinds, checked against the truth",
-    "tiny_train": "other scenes, as the tiny models were trained on: to learn or to measure from",
+    "tiny": BundledSuite(
+        250, "scenes of the tiny world, equal fifths of its five kinds, checked against the truth"
+    ),
+    "tiny_train": BundledSuite(
+        4000, "other scenes, as the tiny models were trained on: to learn or to measure from"
+    ),
 }
 
 #: A suite, one of its categories, and a copy of its own: "geneval", "geneval:counting", "geneval=metadata.jsonl".

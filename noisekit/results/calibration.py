@@ -25,7 +25,7 @@ from noisekit import registry
 from noisekit.errors import BadValue
 from noisekit.results.columns import CALLS
 from noisekit.results.run import Run
-from noisekit.store.manifest import hardware
+from noisekit.store.manifest import machine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,6 +46,11 @@ class Calibration:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
         return cls(**{name: row[name] for name in ("model", "mode", "batch", "hardware", "seconds")})
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was measured on a machine such as this one."""
+        return machine().items() <= self.hardware.items()
 
     def image(self, counts: Mapping[str, float], rewards: frozenset[str]) -> float:
         """Seconds of an image with these `calls_<network>`, of a method that uses these rewards.
@@ -74,12 +79,11 @@ class Calibration:
 
 def calibrations(run: Run, mode: Mode) -> dict[str, Calibration]:
     """By the base name of the model: the newest calibration of this machine, or else the newest of another one."""
-    rows, chosen = run.calibrations(), dict[str, Calibration]()
-    here = hardware() if rows else None
-    for row in rows:
+    chosen: dict[str, Calibration] = {}
+    for row in run.calibrations():
         one = Calibration.read(row)
         before = chosen.get(one.model)
-        if one.mode == mode and (before is None or one.hardware == here or before.hardware != here):
+        if one.mode == mode and (before is None or one.is_here or not before.is_here):
             chosen[one.model] = one
     return chosen
 

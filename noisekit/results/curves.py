@@ -3,7 +3,7 @@
     arm      = a method on a model, as it was run, or ended at one of its checkpoints
     seconds  = Σ over networks of calibrated seconds per evaluation × counted evaluations        see `calibration`
 
-A search that was watched (`noisekit.engine.watch`) gives one arm a checkpoint, so that one run of 50 candidates also
+A search that was watched (`noisekit.engine.checkpoints`) gives one arm a checkpoint, so that one run of 50 candidates also
 says what 1, 2, 5, 10 and 20 bring; it counts as the search under that budget. Annealed methods have
 no checkpoints: they are run once a budget, `budget: [{calls: 64}, {calls: 128}]`, and each run is an arm.
 """

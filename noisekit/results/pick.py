@@ -27,7 +27,6 @@ from noisekit.results.calibration import Calibration, Mode, base_name, calibrati
 from noisekit.results.curves import costs
 from noisekit.results.judges import Judged, judged
 from noisekit.results.run import Run
-from noisekit.store.manifest import hardware
 from noisekit.types import Arm
 
 Scale = float | Literal["auto"]
@@ -263,7 +262,7 @@ def _seconds(run: Run, settings: pd.DataFrame, mode: Mode, scale: Scale) -> tupl
     factor = _measured_scale(found) if scale == "auto" else scale
     records = settings.to_dict("records")
     priced = [found.image(row, run.optimised(row["search"])) * factor for row in records]  # type: ignore[arg-type]
-    where = "this machine" if found.hardware == hardware() else f"another machine ({found.hardware['cpu']})"
+    where = "this machine" if found.is_here else f"another machine ({found.hardware['cpu']})"
     scaled = "" if factor == 1 else f", times {factor:.3g}"
     source = f"seconds are calibrated at batch {found.batch} on {where}{scaled}"
     return pd.Series(priced, settings.index), source

@@ -22,7 +22,7 @@ from torch import Tensor
 from noisekit.cost import counted
 from noisekit.errors import BadValue
 from noisekit.paths import given_path
-from noisekit.rewards.checkpoint import folder_hash
+from noisekit.rewards.folders import folder_hash
 from noisekit.rewards.half import steady
 from noisekit.rewards.preprocess import AsItIs, Preparation, Preprocess
 from noisekit.rewards.text import PromptCache

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from noisekit.rewards.base import Reward
-from noisekit.rewards.checkpoint import load_module, load_tokenizer, read_config
+from noisekit.rewards.checkpoint import load_module, load_tokenizer
 from noisekit.rewards.clip import unit
+from noisekit.rewards.folders import read_config
 from noisekit.rewards.letterbox import FILE, Letterbox
 from noisekit.rewards.preprocess import Preparation
 from noisekit.rewards.text import OpenCLIPTokenizer, PromptCache

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from noisekit.rewards.base import Reward
-from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, load_module, load_tokenizer, read_config
+from noisekit.rewards.checkpoint import load_module, load_tokenizer
 from noisekit.rewards.clip import backbone, single
+from noisekit.rewards.folders import CONFIG, WEIGHTS, read_config
 from noisekit.rewards.text import PromptCache
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noisekit.errors import CorruptWeights
-from noisekit.rewards.checkpoint import read_config
+from noisekit.rewards.folders import read_config
 from noisekit.rewards.preprocess import normalised, to_bytes
 
 FILE = "open_clip_config.json"

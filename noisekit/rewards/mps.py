@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noisekit.rewards.base import Reward
-from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, load_module, load_tokenizer, read_config
+from noisekit.rewards.checkpoint import load_module, load_tokenizer
 from noisekit.rewards.clip import backbone, single
 from noisekit.rewards.cross_attention import CrossAttention
+from noisekit.rewards.folders import CONFIG, WEIGHTS, read_config
 from noisekit.rewards.text import PromptCache, token_ids
 
 #: The three kinds of preference that the paper's people were asked for, in the released words.

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from noisekit.errors import BadValue
+from noisekit.files import check_file
 from noisekit.paths import given_path
-from noisekit.pictures import check_file, endings, is_foreign
+from noisekit.pictures import endings, is_foreign
 from noisekit.prompts import Prompt
 from noisekit.prompts.files import COLUMNS, Record, checked_text, read_records
 from noisekit.registry import shortened

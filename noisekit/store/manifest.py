@@ -61,11 +61,16 @@ def _versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """This machine: processor, cores, threads that are used, accelerator."""
+    """What computes: this machine, the threads that are used, and the accelerator."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": _cpu(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+    return machine() | {"threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def machine() -> dict[str, Any]:
+    """Processor and cores of this machine, by which hardware is recognised without loading torch."""
+    return {"cpu": _cpu(), "cores": os.cpu_count()}
 
 
 def _cpu() -> str:

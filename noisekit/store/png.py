@@ -13,8 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from noisekit.errors import BadValue
-from noisekit.files import write_whole
-from noisekit.pictures import check_file, read_picture
+from noisekit.files import check_file, write_whole
+from noisekit.pictures import read_picture
 
 if TYPE_CHECKING:
     from torch import Tensor

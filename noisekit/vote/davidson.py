@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax, stdtrit
 
 from noisekit.errors import BadValue
 from noisekit.evaluation.intervals import Array
@@ -62,6 +61,8 @@ def davidson(votes: pd.DataFrame, methods: Sequence[str], level: float = 0.95) -
 
 
 def _half(found: Spread, least: float, level: float) -> float:
+    from scipy.special import stdtrit  # slow to import, and a listing needs no interval
+
     return float(stdtrit(found.freedom, (1 + level) / 2) * np.sqrt(max(found.variance, least)))
 
 
@@ -77,6 +78,8 @@ def _features(one: Codes, two: Codes, methods: int) -> Array:
 
 def _fit(features: Array, answers: Array, methods: int) -> tuple[Array, Array, Array]:
     """θ at the top of the likelihood, H⁻¹ there, and each vote's gradient (votes, methods)."""
+    from scipy.special import log_softmax
+
     extra: tuple[Codes, Codes] = np.triu_indices(methods, 1)
     all_features = np.concatenate([features, _features(extra[0], extra[1], methods)])
     all_answers = np.concatenate([answers, np.tile([0.25, 0.5, 0.25], (len(extra[0]), 1))])

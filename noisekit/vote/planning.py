@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from noisekit.errors import BadValue
 from noisekit.vote.clusters import VOTERS, Shares
@@ -77,6 +76,8 @@ def half_width(shares: Shares, votes: float, prompts: int, voters: int, peeking:
     doubt = of_prompt**2 / (prompts - 1)
     if of_voter > of_rest:
         doubt += of_voter**2 / (voters - 1) + of_rest**2 / max(1.0, votes - 1)
+    from scipy.special import stdtrit  # slow to import, and a listing needs no interval
+
     return float(stdtrit(variance**2 / doubt, 0.975) * np.sqrt(variance))
 
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from noisekit.evaluation.intervals import Array
 from noisekit.vote.clusters import Spread, spread
@@ -78,6 +77,8 @@ class Rate:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The interval of all votes, made once; NaN with fewer than two prompts."""
+        from scipy.special import stdtrit  # slow to import, and a listing needs no interval
+
         freedom = self.spread.freedom if self.spread.variance > 0 else self.prompts - 1.0
         return wilson(self.rate, self.effective, float(stdtrit(freedom, (1 + level) / 2)))
 

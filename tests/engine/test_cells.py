@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import noisekit as nk
+from noisekit.engine.checkpoints import is_checkpoint
 from noisekit.engine.units import batches
-from noisekit.engine.watch import is_checkpoint
 from noisekit.hashing import digest
 from noisekit.metrics import Evaluator
 from noisekit.models.analytic import AnalyticModel

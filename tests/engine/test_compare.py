@@ -17,7 +17,7 @@ from noisekit.engine.execute import Progress
 from noisekit.errors import BadValue, NoisekitError, NotSupported
 from noisekit.results import Run, load_run
 from noisekit.rewards import loading
-from noisekit.rewards.checkpoint import folder_hash
+from noisekit.rewards.folders import folder_hash
 from noisekit.types import COUNTED
 from tests.engine.alike import assert_alike
 from tests.engine.toys import COSINE, PROMPTS, SELECTION, CountingModel

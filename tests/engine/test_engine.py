@@ -21,13 +21,13 @@ from noisekit.comparison import run_plan
 from noisekit.engine.forecast.overview import overview
 from noisekit.engine.forecast.why import explain, explain_score
 from noisekit.engine.units import Generation, Scoring
-from noisekit.engine.worker import Tools
+from noisekit.engine.worker import Resources
 from noisekit.errors import BadValue, NoisekitError
 from noisekit.models.base import Conditioning
 from noisekit.plan import load_plan
 from noisekit.plan.shard import Shard
 from noisekit.rewards import loading
-from noisekit.rewards.checkpoint import folder_hash
+from noisekit.rewards.folders import folder_hash
 from noisekit.store.store import Store
 from tests.engine.alike import assert_alike
 from tests.engine.toys import COSINE, PROMPTS, SELECTION, CountingModel
@@ -448,9 +448,9 @@ def test_units_travel_and_tools_leave_at_home_what_is_loaded(tmp_path: Path) -> 
     back = pickle.loads(pickle.dumps(unit))
     assert isinstance(back, Generation)
     assert [cell.id for cell in back.cells] == [cell.id for cell in unit.cells]  # type: ignore[union-attr]
-    tools = Tools(tmp_path, "per_prompt", ("truth",), "tiny")
-    assert tools.evaluator is tools.evaluator
-    assert "evaluator" not in vars(pickle.loads(pickle.dumps(tools)))
+    resources = Resources(tmp_path, "per_prompt", ("truth",), "tiny")
+    assert resources.evaluator is resources.evaluator
+    assert "evaluator" not in vars(pickle.loads(pickle.dumps(resources)))
 
 
 def test_what_a_lost_worker_has_left_is_found(tmp_path: Path) -> None:

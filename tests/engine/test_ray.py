@@ -35,7 +35,7 @@ from noisekit.engine.units import (  # noqa: E402
     Job,
     Scoring,
 )
-from noisekit.engine.worker import Tools, Worker, describe  # noqa: E402
+from noisekit.engine.worker import Resources, Worker, describe  # noqa: E402
 from noisekit.errors import BadValue, NotSupported  # noqa: E402
 from noisekit.methods import load_method  # noqa: E402
 from noisekit.plan import load_plan  # noqa: E402
@@ -122,15 +122,15 @@ def test_what_the_store_lacks_of_a_lost_unit_is_done_again(tmp_path: Path, rows:
     model, suite = CountingModel(), load_prompts(PROMPTS)
     job = Job.of(ModelSource(model), model, load_method(SELECTION), Budget(), "per_prompt")
     unit = Generation(job, suite.name, tuple(suite.prompts), (0, 1))
-    tools = Tools(tmp_path, "per_prompt", ("truth",), "tiny")
-    with Worker(tools) as worker:
-        describe(worker.store, tools.evaluator)
+    resources = Resources(tmp_path, "per_prompt", ("truth",), "tiny")
+    with Worker(resources) as worker:
+        describe(worker.store, resources.evaluator)
         assert len(worker.do(unit)[0]) == 6
     stored = cut(tmp_path, "rows", rows)
     scored = cut(tmp_path, "scores", min(rows, 2))
 
-    with Worker(tools) as worker:
-        left = list(remainder(unit, worker.store, tools.evaluator))
+    with Worker(resources) as worker:
+        left = list(remainder(unit, worker.store, resources.evaluator))
         again = [cell.id for part in left if isinstance(part, Generation) for cell in part.cells]
         scoring = [part for part in left if isinstance(part, Scoring)]
         assert sorted(again) == sorted({cell.id for cell in unit.cells} - stored)
@@ -161,13 +161,13 @@ def test_what_ray_cannot_do_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
         run_plan(load_plan(given), store=tmp_path, executor="ray", progress=False)
     assert Store.read(tmp_path).lines("rows") == []
     assert not ray.is_initialized()
-    tools = Tools(tmp_path, "per_prompt", ("truth",), "tiny")
-    assert list(load_executor("ray", tools).run([])) == []  # nothing to do starts nothing
+    resources = Resources(tmp_path, "per_prompt", ("truth",), "tiny")
+    assert list(load_executor("ray", resources).run([])) == []  # nothing to do starts nothing
     assert not ray.is_initialized()
     with pytest.raises(BadValue, match=r"unknown executor 'rya'.*ray"):
-        load_executor("rya", tools)
+        load_executor("rya", resources)
     with pytest.raises(BadValue, match="takes no address"):
-        load_executor("inprocess:auto", tools)
+        load_executor("inprocess:auto", resources)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -180,15 +180,15 @@ def test_what_ray_cannot_do_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
             )
     assert not ray.is_initialized()
     (tmp_path / "other").mkdir()
-    check_shared(tools, Store.read(tmp_path).manifest)
-    for elsewhere in (replace(tools, store=tmp_path / "other"), tools):
+    check_shared(resources, Store.read(tmp_path).manifest)
+    for elsewhere in (replace(resources, store=tmp_path / "other"), resources):
         with pytest.raises(
             NotSupported, match=r"does not see the store .* file system that all machines share"
         ):
             check_shared(elsewhere, Store.read(tmp_path).manifest | {"created": "then"})
     monkeypatch.setattr("noisekit.engine.executors.ray.find_spec", lambda name: None)
     with pytest.raises(NotSupported, match=r"pip install 'noisekit\[ray\]'"):
-        load_executor("ray", tools)
+        load_executor("ray", resources)
 
 
 def test_a_lost_machine_is_named_once_with_what_goes_on() -> None:

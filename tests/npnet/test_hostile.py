@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from noisekit.errors import BadValue, CorruptWeights
-from noisekit.methods.golden_seeds import BUNDLED, FILE, SeedRanking
+from noisekit.golden_seeds.ranking import FILE, SeedRanking
 from noisekit.npnet.checkpoint import load_network, read_card, save_artefact
 from noisekit.npnet.network import NPNet, NPNetConfig
 from noisekit.npnet.pairs import COLLECTION, TENSORS, Collection, load_pairs
+from noisekit.paths import BUNDLED
 from tests.npnet.made import SMALL
 
 ABSURD = [

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from noisekit import registry
 from noisekit.engine.units import Unit
-from noisekit.engine.worker import Tools
+from noisekit.engine.worker import Resources
 from noisekit.errors import BadValue, unknown
 from noisekit.store.store import Row
 
@@ -37,11 +37,11 @@ class Outcome:
 
 
 class Executor(ABC):
-    """Does units with workers that have the same tools. Use it as it is made: for one run."""
+    """Does units with workers that have the same resources. Use it as it is made: for one run."""
 
     @abstractmethod
-    def __init__(self, tools: Tools) -> None:
-        """`tools` can be pickled: another process opens the store and loads models and metrics for itself."""
+    def __init__(self, resources: Resources) -> None:
+        """`resources` can be pickled: another process opens the store and loads models and metrics for itself."""
 
     @abstractmethod
     def run(self, units: Iterable[Unit]) -> Iterator[Outcome]:
@@ -62,10 +62,10 @@ def check_executor(name: str) -> None:
         )
 
 
-def load_executor(name: str, tools: Tools) -> Executor:
+def load_executor(name: str, resources: Resources) -> Executor:
     """The executor called `name`, "ray:ADDRESS" being Ray on the cluster there; `BadValue` on unknown names."""
     check_executor(name)
     chosen, _, address = name.partition(":")
     executor = registry.load("executor", chosen, EXECUTORS)
-    made: Executor = executor(tools, address) if address else executor(tools)
+    made: Executor = executor(resources, address) if address else executor(resources)
     return made

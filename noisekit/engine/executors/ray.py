@@ -30,7 +30,7 @@ from noisekit.engine.executors.cluster import JOINING, Machines, Share, connecte
 from noisekit.engine.executors.remainder import remainder
 from noisekit.engine.halving import Problem
 from noisekit.engine.units import Generation, Scoring, Unit
-from noisekit.engine.worker import Tools, Worker, failed, unscored
+from noisekit.engine.worker import Resources, Worker, failed, unscored
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.models.memory import best_device
 from noisekit.store.store import Row, Store
@@ -55,12 +55,12 @@ class RayExecutor(Executor):
     is started here. Raises `NotSupported` where Ray is not installed, and for models that are not given by name or folder.
     """
 
-    def __init__(self, tools: Tools, address: str | None = None) -> None:
+    def __init__(self, resources: Resources, address: str | None = None) -> None:
         if find_spec("ray") is None:
             raise NotSupported(
                 "executor 'ray' needs Ray, which is not installed; run `pip install 'noisekit[ray]'`"
             )
-        self.tools = replace(tools, store=tools.store.resolve())
+        self.resources = replace(resources, store=resources.store.resolve())
         self.address = address or os.environ.get("RAY_ADDRESS") or None
 
     def run(self, units: Iterable[Unit]) -> Iterator[Outcome]:
@@ -69,7 +69,7 @@ class RayExecutor(Executor):
         if first is None:  # nothing to do, and nothing to start
             return
         with connected(self.address) as ray:
-            crew = _Crew(ray, self.tools)
+            crew = _Crew(ray, self.resources)
             try:
                 yield from crew.do(chain([first], rest))
             finally:
@@ -95,8 +95,8 @@ class _Member:
 class _Crew:
     """Workers that are started, given units one at a time, and replaced when they are lost."""
 
-    def __init__(self, ray: Any, tools: Tools) -> None:
-        self.ray, self.tools, self.store = ray, tools, Store.read(tools.store)
+    def __init__(self, ray: Any, resources: Resources) -> None:
+        self.ray, self.resources, self.store = ray, resources, Store.read(resources.store)
         self._actor = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
         self._idle: list[_Member] = []
         #: What is under way, by Ray's reference to its result; no task: the worker is starting.
@@ -140,7 +140,7 @@ class _Crew:
             self.ray.kill(member.actor)
 
     def _start(self, share: Share) -> None:
-        actor = self._actor.options(**share).remote(self.tools, self.store.manifest, os.getcwd())
+        actor = self._actor.options(**share).remote(self.resources, self.store.manifest, os.getcwd())
         self._busy[actor.start.remote()] = _Member(actor, share), None
 
     def _give(self, member: _Member, task: _Task) -> None:
@@ -199,7 +199,7 @@ class _Crew:
         """What is to be done again after a worker was lost, and what is not."""
         warnings.warn(f"a worker was lost over {len(task.unit)} images; another one does them", stacklevel=3)
         losses, again, settled = task.losses + 1, [], []
-        for unit in remainder(task.unit, self.store, self.tools.evaluator):
+        for unit in remainder(task.unit, self.store, self.resources.evaluator):
             if isinstance(unit, Scoring) and not unit.metrics:
                 settled.append(Outcome(unit, tuple(row["id"] for row in unit.rows)))
             elif losses >= LIVES and len(unit) == 1:
@@ -214,30 +214,30 @@ class _Crew:
 class _Actor:
     """A worker in a process of its own. Starting is a call, so that its errors are told as they are."""
 
-    def __init__(self, tools: Tools, manifest: Mapping[str, Any], folder: str) -> None:
-        self.tools, self.manifest, self.folder = tools, manifest, folder
+    def __init__(self, resources: Resources, manifest: Mapping[str, Any], folder: str) -> None:
+        self.resources, self.manifest, self.folder = resources, manifest, folder
 
     def start(self) -> _Done:
         with suppress(OSError):
             os.chdir(self.folder)  # models may be folders, relative to it
-        check_shared(self.tools, self.manifest)
-        self.worker = Worker(replace(self.tools, device=best_device()))
+        check_shared(self.resources, self.manifest)
+        self.worker = Worker(replace(self.resources, device=best_device()))
         return (), ()
 
     def do(self, unit: Unit) -> _Done:
         return self.worker.do(unit)
 
 
-def check_shared(tools: Tools, manifest: Mapping[str, Any]) -> None:
+def check_shared(resources: Resources, manifest: Mapping[str, Any]) -> None:
     """Raise unless the folder of the store is the one that the driver sees."""
     try:
-        same = Store.read(tools.store).manifest == manifest
+        same = Store.read(resources.store).manifest == manifest
     except NoisekitError:
         same = False
     if not same:
         raise NotSupported(
-            f"machine {platform.node()!r} of the Ray cluster does not see the store {str(tools.store)!r}; put the store on "
-            "a file system that all machines share, or give each machine a --shard of its own"
+            f"machine {platform.node()!r} of the Ray cluster does not see the store {str(resources.store)!r}; put the store "
+            "on a file system that all machines share, or give each machine a --shard of its own"
         )
 
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from noisekit.engine.missing import Cells, missing
+from noisekit.engine.model_cache import ModelCache
 from noisekit.engine.resolve import Incompatible, resolve
-from noisekit.engine.shelf import Shelf
 from noisekit.engine.units import Job
 from noisekit.errors import BadValue
 from noisekit.hashing import digest
@@ -123,11 +123,11 @@ def overview(
 ) -> Overview:
     """The states of a plan's cells in a store, which may be one that is not there yet; nothing is written."""
     there = opened(plan, store)
-    jobs = resolve(plan, plan.folder(store), strict=False, shelf=Shelf())
+    jobs = resolve(plan, plan.folder(store), strict=False, cache=ModelCache())
     work = missing(jobs, there, shard, retry_failed)
     pace = Pace(work.contents.table)
     lines = tuple(Line.of(own, pace) for own in work.cells)
-    return Overview(lines, jobs.incompatible, work.cells, there, jobs.tools.evaluator.metrics)
+    return Overview(lines, jobs.incompatible, work.cells, there, jobs.resources.evaluator.metrics)
 
 
 def opened(plan: Plan, store: str | Path | None) -> Store | None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from noisekit.engine.checkpoints import covered
 from noisekit.engine.forecast.overview import Absent, Line, Overview, Pace, opened
 from noisekit.engine.missing import Contents, cells_of
 from noisekit.engine.resolve import Incompatible, climbed_rewards, distinct_suites
 from noisekit.engine.units import Job, labels_of
-from noisekit.engine.watch import covered
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.hashing import digest
 from noisekit.methods import NoiseMethod
@@ -55,7 +55,7 @@ def preview(
     outlines = [source.outline() for source in plan.models]
     weights = plan.weights or usual_weights(model.card for model in outlines)
     methods = [method.with_weights(weights) for method in plan.methods]
-    jobs, incompatible, faults = _jobs(plan, methods, outlines, _Known(there))
+    jobs, incompatible, problems = _jobs(plan, methods, outlines, _Known(there))
     contents, suites = Contents(there), distinct_suites(plan.suites)
     scored = _scored(there, weights)
     cells = [
@@ -79,7 +79,7 @@ def preview(
         methods.append(plan.search.method_at(plan.search.first).with_weights(weights))
     metrics = (*plan.metrics, plan.search.metric) if plan.search else plan.metrics
     absent, broken = _lacking(methods, outlines, metrics, weights)
-    sentences = tuple(dict.fromkeys([*broken, *faults]))
+    sentences = tuple(dict.fromkeys([*broken, *problems]))
     return Overview(tuple(lines), tuple(incompatible), cells, there, {}, absent, sentences)
 
 
@@ -88,14 +88,14 @@ def _jobs(
 ) -> tuple[list[Job], list[Incompatible], list[str]]:
     """The jobs that the cards allow, each once; the pairs that do not go together; and what is wrong with artefacts."""
     jobs: dict[tuple[str, Arm], Job] = {}
-    incompatible, faults = [], list[str]()
+    incompatible, problems = [], list[str]()
     for source, model in zip(plan.models, outlines, strict=True):
         for method in methods:
             for budget in plan.budgets:
                 try:
                     resolved = method.resolved(model)
                     wrong = list(_check_artefacts(resolved))
-                    faults += wrong
+                    problems += wrong
                     with suppress(NotLoaded):
                         if not wrong:
                             resolved.check(model)
@@ -106,7 +106,7 @@ def _jobs(
                     incompatible.append(Incompatible(model.label, str(method), str(reason)))
                 else:
                     jobs.setdefault((model.label, job.arm), job)
-    return list(jobs.values()), incompatible, faults
+    return list(jobs.values()), incompatible, problems
 
 
 class _Known:
@@ -205,8 +205,8 @@ def _reward_faults(climbed: dict[str, list[str]]) -> Iterator[str]:
             if weights != "published" or name not in variants():
                 try:
                     check_metrics([name], weights)
-                except NoisekitError as fault:
-                    yield str(fault)
+                except NoisekitError as problem:
+                    yield str(problem)
 
 
 def _check_artefacts(method: NoiseMethod) -> Iterator[str]:
@@ -223,8 +223,8 @@ def _check_artefacts(method: NoiseMethod) -> Iterator[str]:
             part.dependencies(torch.device("cpu"))
         except NotSupported:
             raise
-        except NoisekitError as fault:
-            yield str(fault)
+        except NoisekitError as problem:
+            yield str(problem)
 
 
 def _may_be_on_a_hub(artefact: str) -> bool:

@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from noisekit.rewards.checkpoint import folder_hash, load_network, load_tokenizer
+from noisekit.rewards.checkpoint import load_network, load_tokenizer
 from noisekit.rewards.clip import backbone
+from noisekit.rewards.folders import folder_hash
 from noisekit.rewards.preprocess import CLIP_MEAN, CLIP_STD, normalised
 
 #: Tokens of BLIP's vocabulary: where a question and an answer begin, and the two answers.

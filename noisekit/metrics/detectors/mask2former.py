@@ -23,7 +23,8 @@ from torch import Tensor
 
 from noisekit.errors import CorruptWeights
 from noisekit.metrics.detectors.detection import Box, Detection
-from noisekit.rewards.checkpoint import folder_hash, load_network
+from noisekit.rewards.checkpoint import load_network
+from noisekit.rewards.folders import folder_hash
 
 #: Pixels of the sides of the input.
 SHORT, LONG, MULTIPLE = 800, 1333, 32

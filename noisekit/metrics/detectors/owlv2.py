@@ -17,7 +17,8 @@ import torch
 from PIL.Image import Image
 
 from noisekit.metrics.detectors.detection import Box, Detection
-from noisekit.rewards.checkpoint import DAMAGE, damaged, folder_hash, load_network
+from noisekit.rewards.checkpoint import load_network
+from noisekit.rewards.folders import DAMAGE, damaged, folder_hash
 
 QUERY = "a photo of a {}"
 THRESHOLD = 0.1

@@ -17,8 +17,8 @@ from noisekit.metrics.distances.inception import PUBLISHED
 from noisekit.metrics.weights import folders
 from noisekit.paths import given_path
 from noisekit.rewards import locate
-from noisekit.rewards.checkpoint import folder_hash
 from noisekit.rewards.clip import CLIPTowers
+from noisekit.rewards.folders import folder_hash
 from noisekit.rewards.preprocess import Preprocess
 
 #: The file as pytorch-fid and as torch-fidelity call it, and where the latter offers it.

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from noisekit.metrics.detectors.detection import Detection
 from noisekit.metrics.geneval.rules import COLOURS
-from noisekit.rewards.checkpoint import folder_hash
 from noisekit.rewards.clip import CLIPTowers, unit
+from noisekit.rewards.folders import folder_hash
 from noisekit.rewards.preprocess import Preprocess
 
 #: What lies outside a mask.

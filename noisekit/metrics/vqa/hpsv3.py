@@ -31,19 +31,8 @@ from noisekit.metrics.info import MetricInfo
 from noisekit.metrics.weights import folders, shown
 from noisekit.prompts import Prompt
 from noisekit.rewards import Precision
-from noisekit.rewards.checkpoint import (
-    CONFIG,
-    DAMAGE,
-    WEIGHTS,
-    check_tensors,
-    damaged,
-    finished,
-    folder_hash,
-    read_config,
-    read_network,
-    read_tensors,
-    require,
-)
+from noisekit.rewards.checkpoint import check_tensors, finished, read_network, read_tensors
+from noisekit.rewards.folders import CONFIG, DAMAGE, WEIGHTS, damaged, folder_hash, read_config, require
 from noisekit.rewards.preprocess import to_pillow
 
 FILE = "HPSv3.safetensors"

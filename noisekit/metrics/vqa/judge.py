@@ -20,7 +20,8 @@ from torch import Tensor
 
 from noisekit.errors import BadValue
 from noisekit.rewards import Precision
-from noisekit.rewards.checkpoint import CONFIG, DAMAGE, damaged, finished, folder_hash, read_network, require
+from noisekit.rewards.checkpoint import finished, read_network
+from noisekit.rewards.folders import CONFIG, DAMAGE, damaged, folder_hash, require
 
 #: Questions at once.
 BATCH = 8

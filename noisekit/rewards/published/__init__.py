@@ -18,7 +18,7 @@ from noisekit.errors import BadValue, CorruptWeights, Unwritable
 from noisekit.files import whole_folder
 from noisekit.paths import given_path
 from noisekit.rewards.cards import Checkpoint, variants
-from noisekit.rewards.checkpoint import SOURCES
+from noisekit.rewards.folders import SOURCES
 from noisekit.rewards.published import sources
 
 #: Raised when a converter writes its folder in another way.

@@ -19,14 +19,8 @@ from torch import Tensor
 
 from noisekit.errors import CorruptWeights
 from noisekit.rewards.aesthetic import HEAD
-from noisekit.rewards.checkpoint import (
-    CONFIG,
-    WEIGHTS,
-    check_tensors,
-    read_config,
-    read_network,
-    read_tensors,
-)
+from noisekit.rewards.checkpoint import check_tensors, read_network, read_tensors
+from noisekit.rewards.folders import CONFIG, WEIGHTS, read_config
 from noisekit.rewards.preprocess import FILE
 from noisekit.rewards.published.writing import bring, write_json
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from noisekit.errors import CorruptWeights
-from noisekit.rewards.checkpoint import CONFIG, read_config, read_network
+from noisekit.rewards.checkpoint import read_network
+from noisekit.rewards.folders import CONFIG, read_config
 from noisekit.rewards.published.writing import bring, copy_beside
 
 

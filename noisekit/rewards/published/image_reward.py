@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, read_tensors
+from noisekit.rewards.checkpoint import read_tensors
+from noisekit.rewards.folders import CONFIG, WEIGHTS
 from noisekit.rewards.image_reward import ImageRewardNetwork
 from noisekit.rewards.published.renaming import Rules, renamed
 from noisekit.rewards.published.writing import copy_beside, save_as, write_json, write_preprocessor

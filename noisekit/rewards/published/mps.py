@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from noisekit.rewards.checkpoint import CONFIG, WEIGHTS, read_tensors, require
+from noisekit.rewards.checkpoint import read_tensors
+from noisekit.rewards.folders import CONFIG, WEIGHTS, require
 from noisekit.rewards.mps import CONDITIONS, MPSNetwork
 from noisekit.rewards.published.pickled import read_module
 from noisekit.rewards.published.renaming import Rules, renamed

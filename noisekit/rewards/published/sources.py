@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from noisekit.errors import CorruptWeights
 from noisekit.rewards.cards import Checkpoint, Source
-from noisekit.rewards.checkpoint import blob, shards
+from noisekit.rewards.folders import blob, shards
 
 #: Where GitHub serves single files as they are.
 GITHUB = "https://raw.githubusercontent.com"

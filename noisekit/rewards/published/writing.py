@@ -13,16 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noisekit.errors import CorruptWeights
-from noisekit.rewards.checkpoint import (
-    DAMAGE,
-    WEIGHTS,
-    check_tensors,
-    damaged,
-    read_config,
-    read_tensors,
-    require,
-    shards,
-)
+from noisekit.rewards.checkpoint import check_tensors, read_tensors
+from noisekit.rewards.folders import DAMAGE, WEIGHTS, damaged, read_config, require, shards
 from noisekit.rewards.preprocess import CLIP_MEAN, CLIP_STD, FILE
 
 TOKENIZER = "tokenizer_config.json"

@@ -10,7 +10,7 @@ from noisekit.models import Model
 from noisekit.plan.sources import ModelSource
 
 
-class Shelf:
+class ModelCache:
     """Loaded models. Of those that come from files it holds one at a time, so that two never share the memory."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Shelf:
         self._held = None
         free_memory()
 
-    def take(self, source: ModelSource) -> Model:
+    def get(self, source: ModelSource) -> Model:
         """The model of a source, loaded unless it is at hand; another one that was loaded before is given up."""
         if isinstance(source.given, Model):
             return source.given

@@ -26,7 +26,7 @@ from noisekit.prompts import Prompt
 from noisekit.types import COUNTED, Budget
 
 
-class Watch:
+class CheckpointRecorder:
     """An observer of the search of a resolved method, sample i being of prompts[i].
 
     curves: whether to make the images that the search does not.

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from noisekit.comparison import compare
+from noisekit.engine.checkpoints import is_checkpoint
+from noisekit.engine.model_cache import ModelCache
 from noisekit.engine.resolve import resolve
-from noisekit.engine.shelf import Shelf
-from noisekit.engine.watch import is_checkpoint
 from noisekit.methods import load_method
 from noisekit.metrics import Evaluator
 from noisekit.plan.plan import load_plan
@@ -80,7 +80,7 @@ def test_several_budgets_are_several_runs_of_annealed_searches_only(tmp_path, br
                 "metrics": ["truth"],
             }
         )
-        jobs = resolve(plan, tmp_path, strict=True, shelf=Shelf()).jobs
+        jobs = resolve(plan, tmp_path, strict=True, cache=ModelCache()).jobs
         found[curves] = {(job.method.name, job.budget.calls) for job in jobs}
     assert found[True] == {
         ("standard", None),

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from noisekit.cli import main
-from noisekit.engine.seeds import rank_seeds
 from noisekit.errors import BadValue
+from noisekit.golden_seeds.rank import rank_seeds
+from noisekit.golden_seeds.ranking import SeedRanking
 from noisekit.methods import load_method
-from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.metrics import Evaluator
 from noisekit.models.analytic import AnalyticModel
 from noisekit.prompts import load_prompts

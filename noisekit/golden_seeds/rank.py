@@ -2,7 +2,7 @@
 
     scores.jsonl   one line an image: prompt id, seed, score; never rewritten, so that an interrupted ranking goes on
     about.json     what decides a score besides prompt and seed
-    seeds.json     the ranking (`noisekit.methods.golden_seeds.SeedRanking`), once the table is whole
+    seeds.json     the ranking (`SeedRanking`), once the table is whole
 
 The noise of a seed is the same for all prompts, so that a seed's mean is over prompts alone.
 """
@@ -25,8 +25,8 @@ from noisekit.errors import BadValue
 from noisekit.evaluation.reliability import split_half
 from noisekit.evaluation.statistics import Array
 from noisekit.files import kept, only_writer, write_json
+from noisekit.golden_seeds.ranking import SeedRanking
 from noisekit.hashing import plain
-from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.metrics import Evaluator
 from noisekit.models import Model
 from noisekit.noise import NoiseSource, published_noise

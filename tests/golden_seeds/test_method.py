@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
+from noisekit.golden_seeds.ranking import SeedRanking
 from noisekit.methods import load_method
-from noisekit.methods.golden_seeds import SeedRanking
 from noisekit.models.analytic import AnalyticModel
 from noisekit.npnet.pairs import fingerprint
 from noisekit.testing import MethodConformance
