@@ -103,7 +103,16 @@ def train(
     epochs: Annotated[int, typer.Option(help="Passes over the pairs.")] = 30,
     batch: Annotated[int, typer.Option(help="Pairs in a step.")] = 64,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
-    filter_metric: Annotated[str, typer.Option(help="Keep pairs whose image gains by this metric …")] = "hps",
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Begin with a trained network: a folder, a .pth file, a hub repository."),
+    ] = None,
+    filter_metric: Annotated[
+        str,
+        typer.Option(
+            help="Keep pairs whose image gains by this metric, or by all of several (hps,aesthetic) …"
+        ),
+    ] = "hps",
     margin: Annotated[float, typer.Option(help="… more than so much.")] = 0.0,
     no_filter: Annotated[bool, typer.Option("--no-filter", help="Keep all pairs.")] = False,
     no_svd: Annotated[bool, typer.Option("--no-svd", help="Leave the svd branch out.")] = False,
@@ -119,6 +128,7 @@ def train(
     Examples:
       noisekit npnet train build/pairs --out build/npnet
       noisekit npnet train build/pairs --out build/picky --margin 0.01 --lr 0.001 --epochs 10
+      noisekit npnet train build/pairs --out build/tuned --from sdxl.pth --epochs 5
     """
     from noisekit.models import load_model
     from noisekit.npnet.pairs import Collection
@@ -141,7 +151,7 @@ def train(
     settings = {"steps": pairs.said("steps"), "guidance": pairs.said("sampling_guidance")}
     loaded = load_model(model, **settings)
     try:
-        card = run(pairs, loaded, out, training=training, progress=sys.stderr.isatty())
+        card = run(pairs, loaded, out, training=training, start=start, progress=sys.stderr.isatty())
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; finished epochs are kept in {out}: the same command goes on from there"
@@ -150,6 +160,12 @@ def train(
     say(
         f"{out}: {kept['kept']} of {kept['collected']} pairs kept, {card['parameters']} parameters, validation loss "
         f"{losses['epochs'][-1]['validation']:.6f} (identity {losses['identity']:.6f}, shift {losses['shift']:.6f})"
+        + (f"; begun from {start}" if start else "")
+        + (
+            "; its text branch is new: the prompt embeddings differ"
+            if start and card["start"]["anew"]
+            else ""
+        )
     )
 
 

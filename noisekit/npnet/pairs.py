@@ -237,8 +237,8 @@ def load_pairs(collection: Collection, metric: str | None = None, margin: float 
 
     Args:
         collection: of pairs.
-        metric: that scored them (None: all pairs are kept).
-        margin: by how much the better one must be better.
+        metric: that scored them, or several with commas between them (None: all pairs are kept).
+        margin: by how much the better one must be better, by each of them.
 
     Raises:
         BadValue: where pairs have no score by that metric, or none are left.
@@ -250,7 +250,8 @@ def load_pairs(collection: Collection, metric: str | None = None, margin: float 
     collected = 0
     for shard, fresh in collection.distinct():
         collected += len(fresh)
-        gaining = [i for i in fresh if metric is None or _gain(shard.lines[i], metric) > margin]
+        judges = filters(metric)
+        gaining = [i for i in fresh if all(_gain(shard.lines[i], name) > margin for name in judges)]
         if gaining:
             tensors = shard.tensors()
             noises = [tensors[name][gaining] for name in ("source", "target")]
@@ -272,6 +273,11 @@ def load_pairs(collection: Collection, metric: str | None = None, margin: float 
             f"{metric}; lower the margin or collect more pairs"
         )
     return Pairs(prompts, torch.cat(sources), torch.cat(targets), collected)
+
+
+def filters(metric: str | None) -> tuple[str, ...]:
+    """The metrics of a filter such as "hps,pick_score", each once; none of None."""
+    return tuple(dict.fromkeys(name.strip() for name in (metric or "").split(",") if name.strip()))
 
 
 def _gain(line: Line, metric: str) -> float:

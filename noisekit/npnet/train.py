@@ -29,10 +29,11 @@ from noisekit import __version__
 from noisekit.errors import BadValue, CorruptWeights
 from noisekit.files import kept, only_writer
 from noisekit.models.base import Model
-from noisekit.npnet.checkpoint import save_artefact
+from noisekit.npnet.checkpoint import artefact_hash, find_artefact, save_artefact
 from noisekit.npnet.collect import scored_by
 from noisekit.npnet.network import NPNet, NPNetConfig, suited
-from noisekit.npnet.pairs import Collection, Pairs, fingerprint, load_pairs
+from noisekit.npnet.pairs import Collection, Pairs, filters, fingerprint, load_pairs
+from noisekit.npnet.start import begin_from, sizes_from
 from noisekit.paths import given_path
 from noisekit.pickles import read_pickle, write_pickle
 from noisekit.rewards.folders import DAMAGE, damaged
@@ -40,7 +41,11 @@ from noisekit.rewards.folders import DAMAGE, damaged
 
 @dataclass(frozen=True)
 class Training:
-    """How to train; the defaults are the published values. metric: None keeps all pairs, whatever the margin."""
+    """How to train; the defaults are the published values.
+
+    metric: that a pair has to gain by, or several with commas between them, by all of which it has to (the paper's Table 7);
+    None keeps all pairs, whatever the margin.
+    """
 
     epochs: int = 30
     batch: int = 64
@@ -60,6 +65,10 @@ class Training:
                 )
         if not self.lr > 0:
             raise BadValue(f"lr={self.lr!r} of npnet train is not above 0")
+        if self.metric is not None and not filters(self.metric):
+            raise BadValue(
+                f"metric={self.metric!r} of npnet train names no metric; leave the filter out instead"
+            )
         if not (self.svd or self.residual or self.text):
             raise BadValue("npnet train needs at least one of the branches svd, residual and text")
 
@@ -71,6 +80,7 @@ def train(
     *,
     training: Training | None = None,
     config: NPNetConfig | None = None,
+    start: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Train on a collection of the model's pairs, all kept ones in memory, and write an artefact.
@@ -83,13 +93,14 @@ def train(
         out: folder of the artefact.
         training: epochs, learning rate, branches, filter (None: as published).
         config: sizes of the network (None: `suited` to the model); its branches are the training's.
+        start: an artefact to begin from, whose sizes then count; see `noisekit.npnet.start` (None: begin anew).
         progress: whether to show a bar.
 
     Returns:
         The artefact's card.
 
     Raises:
-        BadValue: for pairs of another model, or when `out` holds another training.
+        BadValue: for pairs of another model, when `out` holds another training, or where `start` does not fit the model.
         Unwritable: on a full disk, or while another process trains into `out`.
     """
     training, folder = training or Training(), given_path(out)
@@ -101,21 +112,30 @@ def train(
     pairs = load_pairs(collection, training.metric, training.margin)
     learnt, held_out = _split(pairs, training.seed)
     text_shape = model.encode(pairs.prompts[:1]).positive.shape[1:]
-    sizes = config or suited(model.noise_shape, (text_shape[0], text_shape[1]))
+    before = None if start is None else find_artefact(str(start))
+    if before is None:
+        sizes = config or suited(model.noise_shape, (text_shape[0], text_shape[1]))
+    else:
+        sizes = sizes_from(before, model.noise_shape, (text_shape[0], text_shape[1]))
     sizes = replace(sizes, svd=training.svd, residual=training.residual, text=training.text)
     asked = fingerprint(
-        asdict(training) | {"pairs": dict(collection.about), "n": len(pairs), "config": sizes.json()}
+        asdict(training)
+        | {"pairs": dict(collection.about), "n": len(pairs), "config": sizes.json()}
+        | ({} if before is None else {"start": artefact_hash(before)})
     )
     with kept(folder), only_writer(folder):
-        loop = _Loop(model, sizes, training, folder / "training.pt", asked)
+        loop = _Loop(model, sizes, training, folder / "training.pt", asked, before)
         loop.run(learnt, held_out, progress)
         card = {
             "model": {"name": collection.said("model"), "id": collection.said("model_id")},
             "pairs": {name: value for name, value in collection.about.items() if not name.startswith("model")}
             | {"collected": pairs.collected, "kept": len(pairs), "validation": len(held_out)},
             "metric": training.metric,
-            "metric_weights": training.metric and scored_by(collection, training.metric),
+            "metric_weights": training.metric
+            and ",".join(scored_by(collection, name) for name in filters(training.metric)),
             "training": asdict(training),
+            "start": before
+            and {"artefact": str(start), "hash": artefact_hash(before), "anew": list(loop.anew)},
             "parameters": sum(p.numel() for p in loop.network.parameters()),
             "alpha": None if loop.network.alpha is None else loop.network.alpha.item(),
             "beta": None if loop.network.beta is None else loop.network.beta.item(),
@@ -157,11 +177,19 @@ class _Loop:
     """The training loop, saved after every epoch. The order of epoch i depends on (seed, i) alone."""
 
     def __init__(
-        self, model: Model, config: NPNetConfig, training: Training, state: Path, asked: str
+        self,
+        model: Model,
+        config: NPNetConfig,
+        training: Training,
+        state: Path,
+        asked: str,
+        before: Path | None,
     ) -> None:
         torch.manual_seed(training.seed)
         self.model, self.training, self.state, self.asked = model, training, state, asked
-        self.network = NPNet(config).to(model.device)
+        self.network = NPNet(config)
+        self.anew = [] if before is None else begin_from(before, self.network)
+        self.network.to(model.device)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=training.lr)
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
