@@ -20,7 +20,7 @@ import yaml
 
 import noisekit as nk
 from noisekit.comparison import run_plan
-from noisekit.methods.golden_seeds import SeedRanking
+from noisekit.golden_seeds.ranking import SeedRanking
 from noisekit.npnet.collect import Recipe, collect
 from noisekit.npnet.pairs import Collection
 from noisekit.npnet.train import Training, train

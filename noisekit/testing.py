@@ -153,6 +153,16 @@ class MethodConformance:
             name: getattr(announced, name) for name in COUNTED
         }
 
+    def test_the_announced_operations_are_those_that_were_counted(
+        self, method: NoiseMethod, model: Model, prompts: Sequence[str]
+    ) -> None:
+        """Every network counts, gradients included: `result.cost.flops`, and in denoiser evaluations `.equivalents`."""
+        spent = method(model, prompts).cost
+        if spent.flops is None:
+            pytest.skip("a network of it was counted without `owner`, so its operations are not known")
+        assert spent.flops == pytest.approx(method.whole_work(model), rel=1e-9)
+        assert spent.equivalents == pytest.approx(method.whole_work(model) / model.flops(), rel=1e-9)
+
     def test_the_search_is_as_long_as_its_horizon(
         self, method: NoiseMethod, model: Model, prompts: Sequence[str]
     ) -> None:
@@ -167,6 +177,19 @@ class MethodConformance:
         assert result.cost.calls <= max(calls, least)
         assert result.stopped == "budget" or result.cost.calls == method.cost(model).calls
         assert result.images.isfinite().all()
+
+    @pytest.mark.parametrize("equivalents", [2, 40])
+    def test_a_budget_of_equivalents_is_kept(
+        self, method: NoiseMethod, model: Model, prompts: Sequence[str], equivalents: int
+    ) -> None:
+        standard = load_method("standard")(model, prompts).cost.equivalents
+        assert standard is not None
+        try:
+            spent = method(model, prompts, budget=Budget(equivalents=equivalents)).cost.equivalents
+        except NotSupported as reason:
+            pytest.skip(str(reason))
+        assert spent is not None
+        assert spent <= max(equivalents, standard) * (1 + 1e-6)
 
     def test_a_budget_of_candidates_is_kept(
         self, method: NoiseMethod, model: Model, prompts: Sequence[str]

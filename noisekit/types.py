@@ -96,6 +96,8 @@ class Cost:
         seconds: from prompt to image, final sampling and decoding included, divided by the batch size; loading and warm-up
             are out.
         peak_memory: the device's high-water mark in bytes for the whole batch, None where the device does not tell.
+        flops: floating-point operations of all these evaluations (`noisekit.flops`), None where they are not known.
+        equivalents: the same, in evaluations of the model's denoiser.
     """
 
     denoiser: float = 0.0
@@ -107,6 +109,8 @@ class Cost:
     predictor: float = 0.0
     seconds: float = 0.0
     peak_memory: int | None = None
+    flops: float | None = None
+    equivalents: float | None = None
 
     @property
     def calls(self) -> float:
@@ -116,27 +120,48 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         counts = {name: getattr(self, name) + getattr(other, name) for name in COUNTED}
         peaks = [peak for peak in (self.peak_memory, other.peak_memory) if peak is not None]
-        return Cost(**counts, seconds=self.seconds + other.seconds, peak_memory=max(peaks, default=None))
+        return Cost(
+            **counts,
+            seconds=self.seconds + other.seconds,
+            peak_memory=max(peaks, default=None),
+            flops=_sum(self.flops, other.flops),
+            equivalents=_sum(self.equivalents, other.equivalents),
+        )
 
     def __mul__(self, times: float) -> Cost:
         counts = {name: getattr(self, name) * times for name in COUNTED}
-        return Cost(**counts, seconds=self.seconds * times, peak_memory=self.peak_memory)
+        flops, equivalents = (None if own is None else own * times for own in (self.flops, self.equivalents))
+        return Cost(
+            **counts,
+            seconds=self.seconds * times,
+            peak_memory=self.peak_memory,
+            flops=flops,
+            equivalents=equivalents,
+        )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 #: The networks whose evaluations are counted, as field names of `Cost`.
-COUNTED = tuple(f.name for f in fields(Cost) if f.name not in ("seconds", "peak_memory"))
+COUNTED = tuple(
+    f.name for f in fields(Cost) if f.name not in ("seconds", "peak_memory", "flops", "equivalents")
+)
 
 
 @dataclass(frozen=True)
 class Budget:
     """The most that a method may spend on ONE image, final sampling and decoding included; None is unlimited.
 
-    Candidates and calls give the same result in any batch; seconds need not.
+    Candidates, calls and equivalents give the same result in any batch; seconds need not. Memory is no budget: a search does
+    not use it up, it needs as much for its first candidate as for its last. `pick` takes it as a limit.
 
     Args:
         seconds: wall-clock; a batch of B images may take B times as long.
-        calls: `Cost.calls`.
+        calls: `Cost.calls`, of the denoiser alone.
         candidates: that the search may propose.
+        equivalents: `Cost.equivalents`, the operations of all networks in evaluations of the denoiser.
 
     Raises:
         BadValue: where one is not above 0.
@@ -145,10 +170,10 @@ class Budget:
     seconds: float | None = None
     calls: float | None = None
     candidates: int | None = None
+    equivalents: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "calls", "candidates"):
-            value = getattr(self, name)
+        for name, value in asdict(self).items():
             if value is not None and not value > 0:
                 raise BadValue(
                     f"budget {name}={value!r} is not a positive number; give more than 0 or leave it out"
@@ -174,6 +199,7 @@ class Arm:
             "s": self.budget.seconds,
             " calls": self.budget.calls,
             " candidates": self.budget.candidates,
+            " equivalents": self.budget.equivalents,
         }
         given = [f"{limit:g}{unit}" for unit, limit in limits.items() if limit is not None]
         return f"{self.method} @ {', '.join(given)}" if given else self.method
@@ -187,7 +213,7 @@ class Arm:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
         """From `columns`; a limit is None or NaN where there is none."""
-        limits = {own.name: row[f"budget_{own.name}"] for own in fields(Budget)}
+        limits = {own.name: row.get(f"budget_{own.name}") for own in fields(Budget)}
         given = {name: limit for name, limit in limits.items() if limit is not None and limit == limit}
         if "candidates" in given:
             given["candidates"] = int(given["candidates"])

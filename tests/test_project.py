@@ -32,6 +32,7 @@ ROOMS = (
         "types",
         "noise",
         "cost",
+        "flops",
         "threads",
         "registry",
         "world",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -89,6 +89,7 @@ def compare(
     seconds: options.Seconds = None,
     calls: options.Calls = None,
     candidates: options.Candidates = None,
+    equivalents: options.Equivalents = None,
     noise: Annotated[
         str,
         typer.Option(
@@ -134,7 +135,7 @@ def compare(
             metrics=registry.split(metrics),
             weights=weights,
             store=store,
-            budget=options.budget(seconds, calls, candidates),
+            budget=options.budget(seconds, calls, candidates, equivalents),
             noise=noise,  # type: ignore[arg-type]  # checked there
             batch=batch,
             curves=curves,
@@ -170,6 +171,7 @@ def generate(
     seconds: options.Seconds = None,
     calls: options.Calls = None,
     candidates: options.Candidates = None,
+    equivalents: options.Equivalents = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     scheduler: options.Scheduler = None,
@@ -199,7 +201,7 @@ def generate(
     from noisekit.store.png import write_png
     from noisekit.types import ControlledPrompt
 
-    budget = options.budget(seconds, calls, candidates)
+    budget = options.budget(seconds, calls, candidates, equivalents)
     chosen = load_method(method, weights=weights)
     checked_prompts(prompt)
     if control is not None:
@@ -216,12 +218,19 @@ def generate(
     warn_of_unread(loaded, [prompt])
     result = chosen(loaded, prompt, seeds=[seed], budget=budget, progress=sys.stderr.isatty())
     result.check_images()
-    spent = {"calls": result.cost.calls, "seconds": round(result.cost.seconds, 3), "stopped": result.stopped}
+    cost = result.cost
+    spent: dict[str, Any] = {
+        "calls": cost.calls,
+        "equivalents": cost.equivalents,
+        "seconds": round(cost.seconds, 3),
+    }
+    spent |= {"stopped": result.stopped}
     score = None if result.score is None else round(result.score[0].item(), 6)
     about = {"prompt": prompt, "model": result.model, "method": result.method, "seed": seed}
     write_png(output, result.images[0], about | {"identity": loaded.identity, "score": score} | spent)
     found = "" if score is None else f"{chosen.objective} {score:.4g}, "
-    say(f"{output}: {result.method}, {found}{result.cost.calls:g} calls, {result.cost.seconds:.2f} s")
+    worth = "" if cost.equivalents is None else f"{cost.equivalents:.3g} denoiser equivalents, "
+    say(f"{output}: {result.method}, {found}{cost.calls:g} calls, {worth}{cost.seconds:.2f} s")
 
 
 @tiny.command()

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 Seconds = Annotated[float | None, typer.Option(help="Budget: seconds per image, final sampling included.")]
 Calls = Annotated[float | None, typer.Option(help="Budget: denoiser evaluations per image.")]
 Candidates = Annotated[int | None, typer.Option(help="Budget: candidates that the search may try per image.")]
+Equivalents = Annotated[
+    float | None,
+    typer.Option(
+        help="Budget: operations per image, decoders, rewards and predictors included, in denoiser evaluations."
+    ),
+]
 Steps = Annotated[int | None, typer.Option(help="Sampler steps, instead of the model card's.")]
 Guidance = Annotated[float | None, typer.Option(help="Guidance scale, instead of the model card's.")]
 Scheduler = Annotated[
@@ -78,11 +84,13 @@ SafeCsv = Annotated[
 ALL_METRICS = ",".join(DEFAULT_METRICS)
 
 
-def budget(seconds: float | None, calls: float | None, candidates: int | None) -> Budget:
-    """The budget that the three options give; raises `BadValue` at 0 and below."""
+def budget(
+    seconds: float | None, calls: float | None, candidates: int | None, equivalents: float | None
+) -> Budget:
+    """The budget that the four options give; raises `BadValue` at 0 and below."""
     from noisekit.types import Budget
 
-    return Budget(seconds, calls, candidates)
+    return Budget(seconds, calls, candidates, equivalents)
 
 
 def check_writable(path: Path) -> None:

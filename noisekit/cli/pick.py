@@ -29,6 +29,10 @@ def pick(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
     seconds: Annotated[float | None, typer.Option(help="Seconds that an image may take.")] = None,
     calls: Annotated[float | None, typer.Option(help="Denoiser evaluations that an image may take.")] = None,
+    equivalents: Annotated[
+        float | None,
+        typer.Option(help="Operations that an image may take, of all networks, in denoiser evaluations."),
+    ] = None,
     memory: Annotated[str | None, typer.Option(help="Memory that the device has, such as 16GiB.")] = None,
     metric: Annotated[
         str | None,
@@ -66,6 +70,7 @@ def pick(
     Examples:
       noisekit pick runs/demo --seconds 2
       noisekit pick runs/demo --calls 100 --metric truth
+      noisekit pick runs/demo --equivalents 64
       noisekit pick runs/demo --seconds 0.5 --calibrate --throughput
       noisekit pick runs/demo --seconds 2 --memory 16GiB --device-scale 2.5
     """
@@ -88,6 +93,7 @@ def pick(
                 loaded,
                 seconds=seconds,
                 calls=calls,
+                equivalents=equivalents,
                 memory=limit,
                 metric=None if metric is None else registry.split(metric),
                 model=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -152,8 +153,12 @@ def _images(plan: Plan) -> Iterator[str]:
     seeds = f"{_count(len(plan.seeds), 'seed')} ({_some(plan.seeds)})"
     yield f"{seeds} of every prompt; noise {'of its own' if plan.noise == 'per_prompt' else 'shared by all prompts'}"
     for budget in plan.budgets:
-        limits = {"seconds": budget.seconds, "calls": budget.calls, "candidates": budget.candidates}
-        given = [f"{limit:g} {name}" for name, limit in limits.items() if limit is not None]
+        words = {"equivalents": "denoiser equivalents"}
+        given = [
+            f"{limit:g} {words.get(name, name)}"
+            for name, limit in asdict(budget).items()
+            if limit is not None
+        ]
         if given:
             yield f"within {', '.join(given)} an image"
 

@@ -18,6 +18,7 @@ from itertools import accumulate, islice
 
 from torch import Tensor
 
+from noisekit.flops import worth
 from noisekit.methods import NoiseMethod
 from noisekit.methods.loop import Moment
 from noisekit.metrics import Evaluator
@@ -63,7 +64,13 @@ class CheckpointRecorder:
         """By the method's schedule: the meter would count all candidates of a batch at the first of them."""
         *_, spent = accumulate(islice(self.method.schedule(self.model), index + 1))
         total = spent if brought else spent + self.model.sample_cost()
-        return {f"calls_{network}": [getattr(total, network)] * len(self.prompts) for network in COUNTED}
+        figures = {f"calls_{network}": getattr(total, network) for network in COUNTED}
+        work = sum(islice(self.method.work(self.model), index + 1))
+        final = 0.0 if brought else worth(self.model.sample_cost(), self.model.flops)
+        equivalents = (work + final) / self.model.flops() if self.model.flops() else math.nan
+        if math.isfinite(equivalents):
+            figures["equivalents"] = equivalents
+        return {name: [figure] * len(self.prompts) for name, figure in figures.items()}
 
 
 def covered(method: NoiseMethod, budget: Budget, budgets: Sequence[Budget]) -> bool:

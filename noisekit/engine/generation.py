@@ -68,6 +68,8 @@ class Generated:
             "score": None if result.score is None else result.score[i].item(),
             "calls": result.cost.calls,
             **{f"calls_{network}": getattr(result.cost, network) for network in COUNTED},
+            "flops": result.cost.flops,
+            "equivalents": result.cost.equivalents,
             "seconds": result.cost.seconds,
             "peak_memory": result.cost.peak_memory,
             "preparation": job.method.preparation,

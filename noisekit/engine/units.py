@@ -63,7 +63,7 @@ class Job:
             setting=digest(fields),
             labels=labels,
             batch=model.card.batch,
-            calls=calls if own.calls is None else min(calls, own.calls),
+            calls=at_most(calls, own),
         )
 
     @property
@@ -86,6 +86,11 @@ class Job:
         """The id of one image. The pixels of a control image count where the model follows them."""
         follows = "control_scale" in self.identity
         return generation_id(self.setting, prompt if follows else str(prompt), seed)
+
+
+def at_most(calls: float, budget: Budget) -> float:
+    """Denoiser evaluations of an image under a budget; each is an equivalent at least."""
+    return min([calls, *(limit for limit in (budget.calls, budget.equivalents) if limit is not None)])
 
 
 def labels_of(model: Model, method: NoiseMethod, budget: Budget) -> dict[str, str]:

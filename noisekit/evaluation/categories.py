@@ -11,10 +11,7 @@ from typing import Any
 import pandas as pd
 
 from noisekit.evaluation.comparisons import suites
-from noisekit.evaluation.statistics import summary
-
-#: What is left out of the columns of `summary`: they are over all prompts.
-_COST = ["calls", "seconds"]
+from noisekit.evaluation.statistics import COST, summary
 
 
 def by_category(
@@ -31,7 +28,7 @@ def by_category(
         parts = {name: own[named.map(lambda names, name=name: name in names)] for name in _distinct(named)}
         parts = {name: part for name, part in parts.items() if len(part) < len(own)}
         for category, part in {"": own, **parts}.items():
-            table = summary(part, metrics, ties, shared).drop(columns=_COST)
+            table = summary(part, metrics, ties, shared).drop(columns=COST, errors="ignore")
             table.insert(0, "suite", suite)
             table.insert(1, "category", category)
             tables.append(table)

@@ -17,6 +17,8 @@ import pandas as pd
 from noisekit.evaluation.intervals import Array, interval, mean_of_prompts
 
 STANDARD = "standard"
+#: Columns of a summary that say what an image costs.
+COST = ["calls", "equivalents", "seconds"]
 
 
 def summary(
@@ -26,8 +28,8 @@ def summary(
 
     Columns: model, method, n_images, n_prompts; for each metric its mean over prompts, and against standard
     <metric>_difference, _low and _high (95 % interval), _win, _tie and _loss (fractions of (prompt, seed), equal within
-    the metric's tie tolerance); calls and seconds per image. NaN where standard is compared with itself or nothing was
-    scored. shared: whether all prompts had the same noises.
+    the metric's tie tolerance); calls, denoiser equivalents and seconds per image. NaN where standard is compared with
+    itself or nothing was scored. shared: whether all prompts had the same noises.
     """
     rows = []
     for model, own in frame.groupby("model", sort=False):
@@ -48,7 +50,7 @@ def summary(
                     f"{metric}_high": high,
                 }
                 row |= win_tie_loss(d, metric, (ties or {}).get(metric, 0.0))
-            rows.append(row | {"calls": group["calls"].mean(), "seconds": group["seconds"].mean()})
+            rows.append(row | {name: group[name].mean() for name in COST if name in group})
     table = pd.DataFrame(rows)
     standard_first = table["method"].ne(STANDARD)
     models = pd.Categorical(table["model"], categories=table["model"].unique())

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self, final
 import torch
 
 from noisekit import registry
+from noisekit.flops import worth
 from noisekit.methods import loop
 from noisekit.methods.inputs import checked_prompts, checked_seeds
 from noisekit.methods.loop import Observer
@@ -110,6 +111,14 @@ class NoiseMethod(ABC):
         """Whether its candidates bring the noises that a stochastic sampler injects, as well as the initial one."""
         return False
 
+    def flops(self, network: str, model: Model) -> float:
+        """Operations of one evaluation of a network that `step_cost` counts; NaN where nobody can tell."""
+        return model.flops(network)
+
+    def work(self, model: Model) -> Iterator[float]:
+        """Operations of each candidate in turn: what `schedule` counts, at the price of each network."""
+        return (worth(cost, lambda network: self.flops(network, model)) for cost in self.schedule(model))
+
     def planned(self, candidates: int) -> Self:
         """The method as it should run when the budget allows only so many candidates; annealed methods override it."""
         return self
@@ -150,6 +159,13 @@ class NoiseMethod(ABC):
         """The expected cost of one image, the search and what it leaves to do, in network evaluations."""
         method = self.resolved(model)
         return sum(method.schedule(model), Cost() if method.delivers_images(model) else model.sample_cost())
+
+    @final
+    def whole_work(self, model: Model) -> float:
+        """Operations of one image, the search and what it leaves to do; NaN where nobody can tell."""
+        method = self.resolved(model)
+        left = Cost() if method.delivers_images(model) else model.sample_cost()
+        return sum(method.work(model), worth(left, model.flops))
 
     @final
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import repeat
 from typing import Any, Self
 
 from noisekit.errors import BadValue
@@ -68,6 +69,11 @@ class BestOf(Wrapper, Rewarded):
     def step_cost(self, model: Model) -> Cost:
         scored = Cost(reward=self.judged_cost(model).reward)
         return self.method.cost(model) + scored
+
+    def work(self, model: Model) -> Iterator[float]:
+        """What the method computes in each run, and the rewards of its image."""
+        scored = self.judged_cost(model).reward * self.flops("reward", model)
+        return repeat(self.method.whole_work(model) + scored, self.n)
 
     def delivers_images(self, _model: Model) -> bool:
         return True

@@ -25,6 +25,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from noisekit.cost import Meter
+from noisekit.errors import NotSupported
+from noisekit.flops import worth
 from noisekit.methods.best import better, describe_not_finite, not_finite
 from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
@@ -70,6 +72,7 @@ class Searchable(Protocol):
     def wrapped(self) -> Sequence[Any]: ...
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]: ...
     def step_cost(self, model: Model) -> Cost: ...
+    def work(self, model: Model) -> Iterator[float]: ...
     def schedule(self, model: Model) -> Iterator[Cost]: ...
     def delivers_images(self, model: Model) -> bool: ...
     def planned(self, candidates: int) -> Searchable: ...
@@ -104,6 +107,8 @@ def run(
     brings = method.delivers_images(model) and not method.wrapped
     final_cost = Cost() if brings else model.sample_cost()
     limit = affordable(budget, method.schedule(model), final_cost, rate)
+    if budget.equivalents is not None:
+        limit = min(limit, affordable_work(budget.equivalents, method, model, final_cost))
     stopped: Literal["done", "budget", "asked", "not finite"] = (
         "done" if limit == method.horizon else "budget"
     )
@@ -145,7 +150,7 @@ def run(
                 break
         bar.close()
         images = final_image.of(best)
-        cost = meter.cost
+    cost = meter.priced(model.flops())
     for i in not_finite(Candidate(best.noise, images=images)):
         broken.setdefault(i, (len(points), "image"))
     if broken:
@@ -211,6 +216,22 @@ def affordable(budget: Budget, schedule: Iterable[Cost], final_cost: Cost, rate:
     spent = accumulate((cost.calls for cost in schedule), initial=final_cost.calls)
     fitting = sum(1 for _ in takewhile(lambda calls: calls <= min(limits), spent)) - 1
     return int(max(0, fitting if budget.candidates is None else min(fitting, budget.candidates)))
+
+
+def affordable_work(equivalents: float, method: Searchable, model: Model, final_cost: Cost) -> int:
+    """How many of the first candidates fit so many denoiser equivalents beside the final image.
+
+    Raises `NotSupported` where the operations of a network are not known.
+    """
+    spent = list(accumulate(method.work(model), initial=worth(final_cost, model.flops)))
+    unit = model.flops()
+    if not (unit > 0 and math.isfinite(spent[-1])):
+        raise NotSupported(
+            f"a budget in denoiser equivalents needs the operations of every network, and those of {method.name!r} on "
+            f"model {model.name!r} could not all be counted; give calls or seconds"
+        )
+    limit = equivalents * unit * (1 + 1e-9)
+    return max(0, sum(1 for _ in takewhile(lambda work: work <= limit, spent)) - 1)
 
 
 def _point(step: int, cost: Cost, candidate: Candidate, best: Candidate) -> TracePoint:

@@ -4,8 +4,8 @@
 
 Zhou et al. 2024, "Golden Noise for Diffusion Models", arXiv 2411.09502, stage III: sampling then runs unchanged from the new
 noise. The artefact is what `noisekit npnet train` writes, or a .pth file that the authors published; its weights' hash is
-part of the identity of every image, and so is the device of the decomposition where it is not the host. The metric that
-chose its training pairs counts as optimised. `cross_model` runs a network on a model that it was not made for.
+part of the identity of every image, and so is the device of the decomposition where it is not the host. The metrics that
+chose its training pairs count as optimised. `cross_model` runs a network on a model that it was not made for.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from noisekit.noise import NoiseSource
 from noisekit.npnet.checkpoint import artefact_hash, find_artefact, load_network, read_card
 from noisekit.npnet.cross_model import gather, spread, stride
 from noisekit.npnet.network import NPNet
+from noisekit.npnet.pairs import filters
 from noisekit.npnet.published import WHERE
 from noisekit.types import Candidate, Cost
 
@@ -58,15 +59,19 @@ class GoldenNoise(NoiseMethod):
 
     @property
     def optimised(self) -> frozenset[str]:
-        """The metric by which the training pairs were filtered, as the artefact's card tells; none before it is known."""
-        metric = read_card(self._folder).get("metric") if self.artefact else None
-        return frozenset([metric] if metric else [])
+        """The metrics by which the training pairs were filtered, as the artefact's card tells; none before it is known."""
+        return frozenset(filters(read_card(self._folder).get("metric") if self.artefact else None))
 
     def dependencies(self, _device: torch.device) -> dict[str, Any]:
         return {"npnet": artefact_hash(self._folder)}
 
     def step_cost(self, model: Model) -> Cost:
         return Cost(predictor=1)
+
+    def flops(self, network: str, model: Model) -> float:
+        if network != "predictor":
+            return super().flops(network, model)
+        return self._network(model, model.specimen_conditioning().positive.shape[1:]).flops(network)
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
         text = model.encode(prompts).positive
@@ -77,7 +82,7 @@ class GoldenNoise(NoiseMethod):
             network(part, None if self.cross_model else words, self.svd_device)
             for part, words in zip(noise.split(model.card.batch), text.split(model.card.batch), strict=True)
         ]
-        yield Candidate(counted("predictor", gather(torch.cat(golden), k)))
+        yield Candidate(counted("predictor", gather(torch.cat(golden), k), network))
 
     @property
     def _folder(self) -> Path:

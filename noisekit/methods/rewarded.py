@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any, Self
 
 import torch
@@ -81,6 +82,13 @@ class Rewarded(NoiseMethod, ABC):
     def reward(self, device: torch.device) -> Callable[[Tensor, Sequence[str]], Tensor]:
         """R for images (B, 3, H, W) in [0, 1] and B prompts, giving (B,)."""
         return weighted_reward(self.rewards, weights=self.weights, device=device, dtype=self.reward_dtype)
+
+    def flops(self, network: str, model: Model) -> float:
+        """Of rewards the mean over those that are climbed, which are evaluated equally often."""
+        if network.removesuffix("_backward") != "reward":
+            return super().flops(network, model)
+        names, dtype = self.climbed, self.reward_dtype
+        return fmean(load_reward(name, self.weights, model.device, dtype).flops(network) for name in names)
 
     def judged_cost(self, model: Model) -> Cost:
         """One noise sampled, decoded and scored."""

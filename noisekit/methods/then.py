@@ -68,6 +68,9 @@ class Then(Wrapper):
     def schedule(self, model: Model) -> Iterator[Cost]:
         return chain.from_iterable(stage.schedule(model) for stage in self.stages)
 
+    def work(self, model: Model) -> Iterator[float]:
+        return chain.from_iterable(stage.work(model) for stage in self.stages)
+
     def delivers_images(self, model: Model) -> bool:
         searching = [stage for stage in self.stages if stage.horizon]
         return bool(searching) and searching[-1].delivers_images(model)

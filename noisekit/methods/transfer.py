@@ -4,7 +4,8 @@
 
 A cheap or one-step model A is searched, and a multi-step model B of the same latent shape makes the image. Eyring et al.
 2024, "ReNO", arXiv 2406.04312, feed the noise found on a one-step model to SDXL and SD 2 at 50 steps. Calls of A's denoiser
-count like B's, so a budget in calls compares unlike networks; seconds do not have that fault.
+count like B's, so a budget in calls compares unlike networks; equivalents, in evaluations of B's, and seconds do not have
+that fault.
 """
 
 from __future__ import annotations
@@ -87,6 +88,9 @@ class Transfer(Wrapper):
 
     def schedule(self, model: Model) -> Iterator[Cost]:
         return self.method.schedule(self.search_model(model))
+
+    def work(self, model: Model) -> Iterator[float]:
+        return self.method.work(self.search_model(model))
 
     def anytime(self, candidates: int) -> bool:
         return self.method.anytime(candidates)

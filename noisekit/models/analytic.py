@@ -13,6 +13,7 @@ With path="flow" the states are a flow's, a = 1 − σ and s = σ with t = 1000�
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -67,9 +68,9 @@ class AnalyticModel(Model):
     def predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
         with_prompt = self.prediction(x, t, conditioning.positive)
         if not guided(guidance):
-            return counted("denoiser", with_prompt)
+            return counted("denoiser", with_prompt, self)
         without = self.prediction(x, t, conditioning.negative.expand_as(conditioning.positive))
-        without, with_prompt = counted("denoiser", torch.cat([without, with_prompt])).chunk(2)
+        without, with_prompt = counted("denoiser", torch.cat([without, with_prompt]), self).chunk(2)
         return without + guidance * (with_prompt - without)
 
     def prediction(self, x: Tensor, t: Tensor, means: Tensor) -> Tensor:
@@ -110,7 +111,17 @@ class AnalyticModel(Model):
 
     def decode(self, latents: Tensor) -> Tensor:
         images = (0.5 + latents / 10).clamp(0, 1).expand(-1, 3, -1, -1)
-        return counted("decoder", images)
+        return counted("decoder", images, self)
+
+    def tried(self, network: str) -> float:
+        """By hand, as there are no products of matrices: eight for each number of each Gaussian, two for each of a pixel."""
+        numbers = math.prod(self.noise_shape)
+        prices = {"denoiser": 8 * self.components * numbers, "decoder": 2 * numbers}
+        return {
+            **prices,
+            "denoiser_backward": 2 * prices["denoiser"],
+            "decoder_backward": prices["decoder"],
+        }.get(network, math.nan)
 
     @property
     def identity(self) -> dict[str, Any]:

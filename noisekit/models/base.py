@@ -16,8 +16,8 @@ in which states are numbered as points of a grid, from the noise. The ξ are ten
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from noisekit import registry
 from noisekit.errors import BadValue, NotSupported
+from noisekit.flops import SPECIMEN, Worker
 from noisekit.models.cards import Card, changed_settings
 from noisekit.solvers.base import Grid
 from noisekit.solvers.stochastic import injected_deviation, noisy_step
@@ -91,7 +92,7 @@ class Conditioning:
         return {name: torch.cat([p if n is None else n.expand_as(p), p]) for name, (p, n) in pairs.items()}
 
 
-class Model(ABC):
+class Model(Worker):
     """A text-to-image model behind one interface. `sample` is deterministic given noise and generators."""
 
     name: str
@@ -226,6 +227,24 @@ class Model(ABC):
     def doubles(self, guidance: float) -> bool:
         """Whether a prediction at this guidance takes two evaluations; not where the network itself is told the scale."""
         return guided(guidance)
+
+    def specimen(self, network: str) -> tuple[Callable[[Tensor], Tensor], Tensor] | None:
+        """The denoiser without guidance at the sampler's first timestep, or the decoder."""
+        x = torch.zeros(1, *self.noise_shape, device=self.device)
+        if network == "decoder":
+            return self.decode, x
+        if network != "denoiser":
+            return None
+        conditioning, t = self.specimen_conditioning(), self.first_timestep()
+        return lambda state: self.predict(state, t, conditioning, 1.0), x
+
+    def specimen_conditioning(self) -> Conditioning:
+        """Of a prompt on which the denoiser's operations are counted."""
+        return self.encode([SPECIMEN])
+
+    def first_timestep(self) -> Tensor:
+        """At which `sample` first evaluates the denoiser."""
+        return self.sampler_grid(self.card.steps).timestep(0)
 
     def require(self, method: str, needs: Sequence[Marker]) -> None:
         """Raise `NotSupported` unless the model has every marker in `needs`."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from noisekit.errors import BadValue
+from noisekit.flops import SPECIMEN
+from noisekit.models.base import Conditioning
 from noisekit.models.sdxl import SDXLModel
 from noisekit.registry import shortened
 from noisekit.types import ControlledPrompt
@@ -62,6 +64,12 @@ class ControlledSDXL(SDXLModel):
             **told,
             return_dict=False,
         )[0]
+
+    def specimen_conditioning(self) -> Conditioning:
+        from PIL import Image
+
+        height, width = self.size
+        return self.encode([ControlledPrompt(SPECIMEN, Image.new("RGB", (width, height)))])
 
     @property
     def identity(self) -> dict[str, Any]:

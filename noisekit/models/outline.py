@@ -29,6 +29,9 @@ class Outline(Model):
     def doubles(self, guidance: float) -> bool:
         return guided(guidance) and not self.card.told_guidance
 
+    def specimen(self, _network: str) -> None:
+        return None
+
     def _unknown(self, *_: Any, **__: Any) -> NoReturn:
         raise NotLoaded(f"model {self.name!r} is not loaded, and its card does not say that")
 

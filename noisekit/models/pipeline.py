@@ -173,9 +173,9 @@ class DiffusersModel(Model, ABC):
         )  # asking the pipeline for its device takes milliseconds
         network = recomputed(self.network, is_offloaded(self.denoiser))
         if not self.doubles(guidance):
-            return counted("denoiser", network(x, t, conditioning.with_prompt, guidance).float())
+            return counted("denoiser", network(x, t, conditioning.with_prompt, guidance).float(), self)
         u = network(torch.cat([x, x]), t, conditioning.without_and_with, guidance).float()
-        without, with_prompt = counted("denoiser", u).chunk(2)
+        without, with_prompt = counted("denoiser", u, self).chunk(2)
         return self.mixed(without, with_prompt, guidance)
 
     def mixed(self, without: Tensor, with_prompt: Tensor, guidance: float) -> Tensor:
@@ -238,6 +238,11 @@ class DiffusersModel(Model, ABC):
 
         return walk(self.schedule(steps or self.card.steps), u, noise, generators, **self.step_settings)
 
+    def first_timestep(self) -> Tensor:
+        scheduler = self.schedule(self.card.steps)
+        first: Tensor = self.visited(scheduler)[0]
+        return first
+
     @property
     def step_settings(self) -> dict[str, Any]:
         """What the pipeline's own call gives to every step of its scheduler beside generators: η, where it knows one."""
@@ -254,7 +259,7 @@ class DiffusersModel(Model, ABC):
         image = recomputed(self.image, is_offloaded(self.pipe.vae))
         with fitting(self.parameters):
             images = [image(part).float() / 2 + 0.5 for part in latents.split(size)]
-        return torch.cat([counted("decoder", image.clamp(0, 1)) for image in images])
+        return torch.cat([counted("decoder", image.clamp(0, 1), self) for image in images])
 
     def image(self, latents: Tensor) -> Tensor:
         """What the decoder makes of latents (n, C, h, w): images (n, 3, H, W) in [−1, 1]."""
@@ -283,7 +288,8 @@ class DiffusersModel(Model, ABC):
         """Give up what was encoded and set up for the pipeline as it was."""
         self._texts.forget()
         self._schedules.clear()
-        self.__dict__.pop("_nothing", None)
+        for name in ("_nothing", "_flops"):
+            self.__dict__.pop(name, None)
 
     @property
     def call_kwargs(self) -> dict[str, Any]:

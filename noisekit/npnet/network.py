@@ -19,7 +19,7 @@ result is deterministic (the public inference code leaves the Swin's drop path o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from noisekit.errors import BadValue, CorruptWeights
+from noisekit.flops import Worker
 
 #: Channels of the latents that NPNet takes: a 2 × 2 of maps makes the square matrix of the svd branch.
 CHANNELS = 4
@@ -142,7 +143,7 @@ def suited(noise_shape: tuple[int, int, int], text_shape: tuple[int, int]) -> NP
     return replace(like, size=height, tokens=text_shape[0], width=text_shape[1])
 
 
-class NPNet(nn.Module):
+class NPNet(nn.Module, Worker):
     """The network; α and β start at 0, so that what an untrained one adds to svd(x) is nothing.
 
     `card` tells how the weights were made. Files are read and written by `noisekit.npnet.checkpoint`, a hub's by
@@ -173,6 +174,15 @@ class NPNet(nn.Module):
         if self.residual is not None and self.beta is not None:
             golden = golden + self.beta * self.residual(x)
         return golden
+
+    def specimen(self, network: str) -> tuple[Callable[[Tensor], Tensor], Tensor] | None:
+        """One noise, with its prompt."""
+        if network != "predictor":
+            return None
+        device, config = next(self.parameters()).device, self.config
+        text = torch.zeros(1, config.tokens, config.width, device=device)
+        noise = torch.zeros(1, *config.noise_shape, device=device)
+        return lambda x: self(x, text), noise
 
     @classmethod
     def filled(cls, config: NPNetConfig, weights: Mapping[str, Tensor], source: str) -> NPNet:

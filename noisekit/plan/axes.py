@@ -257,6 +257,8 @@ class Limits(Keys):
     """Evaluations of the denoiser."""
     candidates: Whole | None = None
     """Candidates that the search may try."""
+    equivalents: Number | None = Field(None, json_schema_extra=POSITIVE)
+    """Denoiser equivalents: the floating-point operations of all networks, in evaluations of the denoiser."""
 
 
 def read_budgets(given: Any, where: str) -> tuple[Budget, ...]:
@@ -266,7 +268,7 @@ def read_budgets(given: Any, where: str) -> tuple[Budget, ...]:
         if not isinstance(item, Budget):
             limits = Limits.read(item, here)
             with at(here):
-                item = Budget(limits.seconds, limits.calls, limits.candidates)
+                item = Budget(limits.seconds, limits.calls, limits.candidates, limits.equivalents)
         budgets[item] = None
     return tuple(budgets)
 

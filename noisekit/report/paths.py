@@ -8,8 +8,8 @@ import pandas as pd
 
 from noisekit.report.source import ReportedRun
 
-#: (calls, seconds, mean of the metric) at each checkpoint and at the end, from cheap to dear.
-Path = Sequence[tuple[float, float, float]]
+#: (calls, denoiser equivalents, seconds, mean of the metric) at each checkpoint and at the end, from cheap to dear.
+Path = Sequence[tuple[float, float, float, float]]
 
 
 def paths(run: ReportedRun) -> Mapping[tuple[str, str, str], Path]:
@@ -26,5 +26,6 @@ def paths(run: ReportedRun) -> Mapping[tuple[str, str, str], Path]:
 
 
 def _path(scored: pd.DataFrame, metric: str) -> Path:
-    means = scored.groupby("method")[["calls", "seconds", metric]].mean().sort_values("calls")
-    return [(calls, seconds, mean) for calls, seconds, mean in means.to_numpy(float)]
+    columns = ["calls", "equivalents", "seconds", metric]
+    means = scored.reindex(columns=["method", *columns]).groupby("method").mean().sort_values("calls")
+    return [(calls, worth, seconds, mean) for calls, worth, seconds, mean in means.to_numpy(float)]

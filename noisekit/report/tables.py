@@ -68,7 +68,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Line:
-    """One method on one model. diversity: of its images across seeds, None where it was not measured."""
+    """One method on one model.
+
+    equivalents: NaN where operations were not counted. diversity: of its images across seeds, None where it was
+    not measured.
+    """
 
     model: str
     method: str
@@ -78,6 +82,7 @@ class Line:
     images: int
     prompts: int
     calls: float
+    equivalents: float
     seconds: float
     comparisons: Mapping[str, Comparison]
     diversity: Comparison | None
@@ -89,6 +94,10 @@ class Line:
     @property
     def calls_text(self) -> str:
         return number(self.calls, 0 if float(self.calls).is_integer() else 1)
+
+    @property
+    def equivalents_text(self) -> str:
+        return number(self.equivalents, 0 if self.equivalents >= 100 else 1)
 
     @property
     def seconds_text(self) -> str:
@@ -146,6 +155,7 @@ def ranking(run: ReportedRun) -> Ranking:
             images=int(row["n_images"]),
             prompts=int(row["n_prompts"]),
             calls=float(row["calls"]),
+            equivalents=float(row.get("equivalents", math.nan)),
             seconds=float(row["seconds"]),
             comparisons={m: _comparison(row, m, m in optimised, places[m]) for m in metrics},
             diversity=spreads.get((row["model"], method)),

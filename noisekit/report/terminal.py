@@ -18,7 +18,8 @@ from noisekit.shown import shown
 
 LEGEND = (
     "Difference to standard on the same prompts and seeds, with its 95 % interval; bold where it leaves 0 out. "
-    f"{DAGGER} optimised by the method itself."
+    f"{DAGGER} optimised by the method itself. Calls: evaluations of the denoiser; equiv.: operations of all networks, "
+    "in such evaluations."
 )
 #: Columns below which outcomes and seconds are left out.
 WIDE = 100
@@ -53,7 +54,7 @@ def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool
     )
     table.add_column("method", overflow="fold", min_width=12, max_width=28 if wide else 20)
     table.add_column("metric", no_wrap=True)
-    outcomes, seconds = (["win/tie/loss"], ["s/image"]) if wide else ([], [])
+    outcomes, seconds = (["win/tie/loss"], ["equiv.", "s/image"]) if wide else ([], [])
     for heading in ("mean", "difference [95 %]", *outcomes, "calls", *seconds):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in lines:
@@ -67,7 +68,7 @@ def _table(model: str, lines: Sequence[Line], metrics: Sequence[str], wide: bool
             _stack([_difference(one) for one in compared]),
             *([_stack([Text(one.outcomes_text.replace(" ", "")) for one in compared])] if wide else []),
             line.calls_text,
-            *([line.seconds_text] if wide else []),
+            *([line.equivalents_text, line.seconds_text] if wide else []),
         )
     return table
 

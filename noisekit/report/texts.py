@@ -100,11 +100,12 @@ def _means(model: str, lines: Sequence[Line], ranked: Ranking) -> Table:
             Cell(line.label),
             *(_mean(line, line.comparisons[metric]) for metric in ranked.metrics),
             Cell(line.calls_text),
+            Cell(line.equivalents_text),
             Cell(line.seconds_text),
         ]
         for line in lines
     ]
-    return Table(caption, ["method", *ranked.metrics, "calls", "seconds"], rows)
+    return Table(caption, ["method", *ranked.metrics, "calls", "denoiser equivalents", "seconds"], rows)
 
 
 def _mean(line: Line, one: Comparison) -> Cell:

@@ -12,7 +12,7 @@ ABOUT = ["model", "method", "prompt", "prompt_id", "kind", "unseen", "suite", "c
 BUDGET = [name for name in Arm("").columns if name != "method"]
 ARM = ["expression", *BUDGET]
 CALLS = [f"calls_{network}" for network in COUNTED]
-SPENT = ["calls", *CALLS, "seconds", "batch", "peak_memory", "preparation"]
+SPENT = ["calls", *CALLS, "flops", "equivalents", "seconds", "batch", "peak_memory", "preparation"]
 FOUND = ["stopped", "noise_norm", "noise_cosine", "noise_distance", "noise_kurtosis"]
 UNCOUNTED = [*CALLS, "preparation"]
 #: What is read of a row; see `store.columns`.

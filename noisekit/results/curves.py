@@ -46,6 +46,7 @@ def curves(
     points[CALLS] = points[CALLS].fillna(0.0)
     points["calls"] = points["calls_denoiser"] + 2 * points["calls_denoiser_backward"]
     points["seconds"] *= points["calls"] / points["calls_whole"]
+    points["flops"] = points["equivalents"] * points["flops_whole"] / points["equivalents_whole"]
     points["search"], points["checkpoint"] = points["method"], points["step"] + 1
     ended = {
         (search, count): ended_at(arms[search], count)
@@ -80,7 +81,7 @@ def _checkpoints(traces: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
         return pd.DataFrame()
     last = traces.groupby(KEYS)["step"].transform("max")
     at = traces[traces[list(scored)].notna().any(axis=1) & (traces["step"] < last)]
-    counts = at.reindex(columns=CALLS)
+    counts = at.reindex(columns=[*CALLS, "flops", "equivalents"])
     return pd.concat([at[[*KEYS, "step", "calls", *scored]].rename(columns=scored), counts], axis=1)
 
 

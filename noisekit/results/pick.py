@@ -60,7 +60,7 @@ class Versus:
 class Choice:
     """The answer of `pick`; printed, it says all of it in sentences.
 
-    model: as in tables. arm: the method and its budget. seconds, calls: of an image.
+    model: as in tables. arm: the method and its budget. seconds, calls, equivalents: of an image, NaN where not known.
     means: the choice's, by metric. gain: the reference, and what the choice has over it; None where it is the reference.
     runner_up: the best arm of another method, against the choice. doubled: what twice the budget would choose, against the
     choice; None where it chooses the same. settings, prompts: how many were compared, and on how many. notes: what else to
@@ -71,6 +71,7 @@ class Choice:
     arm: Arm
     seconds: float
     calls: float
+    equivalents: float
     means: Mapping[str, float]
     gain: Versus | None
     runner_up: Versus | None
@@ -84,13 +85,17 @@ class Choice:
         """The arm as in tables; `load_method(arm.method)(model, prompts, budget=arm.budget)` runs it."""
         return str(self.arm)
 
+    @property
+    def _worth(self) -> str:
+        return "" if isnan(self.equivalents) else f"{self.equivalents:.3g} denoiser equivalents, "
+
     def __str__(self) -> str:
         by = next(iter(self.means)) if len(self.means) == 1 else f"mean rank by {', '.join(self.means)}"
         means = ", ".join(f"{metric} {mean:.4g}" for metric, mean in self.means.items())
         compared = f"{self.settings} settings within the budget, {self.prompts} prompts"
         lines = [
             f"{self.model}: {self.method}",
-            f"  {self.calls:g} calls, {self.seconds:.3g} s an image; {means}",
+            f"  {self.calls:g} calls, {self._worth}{self.seconds:.3g} s an image; {means}",
         ]
         if self.settings == 1:
             lines.append("  it is all that fits the budget")
@@ -112,6 +117,7 @@ def pick(
     *,
     seconds: float | None = None,
     calls: float | None = None,
+    equivalents: float | None = None,
     memory: float | None = None,
     metric: str | Sequence[str] | None = None,
     model: str | None = None,
@@ -121,17 +127,17 @@ def pick(
 ) -> Choice:
     """The method and parameters to use for one image within a budget.
 
-    seconds, calls, memory (bytes): the limits. metric: one, or several by mean rank (None: all that no method of the model
-    optimised). model: needed where a run holds several. throughput: seconds in batches instead of at batch 1. device_scale:
-    how many times as long the device takes that it is for; "auto" times this machine. allow_optimised: let optimised metrics
-    judge.
+    seconds, calls, equivalents, memory (bytes): the limits; see `Cost`. metric: one, or several by mean rank (None: all
+    that no method of the model optimised). model: needed where a run holds several. throughput: seconds in batches instead
+    of at batch 1. device_scale: how many times as long the device takes that it is for; "auto" times this machine.
+    allow_optimised: let optimised metrics judge.
 
     Raises `BadValue` where nothing fits the limits, where a metric is missing or no evidence, and where the settings have
     fewer than two prompts in common.
     """
-    limits = _limits({"seconds": seconds, "calls": calls, "peak_memory": memory})
+    limits = _limits({"seconds": seconds, "calls": calls, "equivalents": equivalents, "peak_memory": memory})
     by = judged(run, _of_model(run, model), metric, allow_optimised)
-    settings = costs(by.table)
+    settings, uncounted = _counted(costs(by.table), equivalents)
     settings["seconds"], source = _seconds(
         run, settings, "throughput" if throughput else "latency", device_scale
     )
@@ -144,13 +150,14 @@ def pick(
         arm=Arm.read({**own, "method": own["expression"]}),
         seconds=float(own["seconds"]),
         calls=float(own["calls"]),
+        equivalents=float(own["equivalents"]),
         means={name: prompt_mean(images, column) for name, column in by.columns.items()},
         gain=None if chosen == now.reference else now.gain(chosen),
         runner_up=now.runner_up(chosen),
         doubled=later.beyond(chosen),
         settings=len(now.settings),
         prompts=now.race.prompts,
-        notes=(*by.notes, source, *_prepared(own), *_memory(settings, memory)),
+        notes=(*by.notes, *uncounted, source, *_prepared(own), *_memory(settings, memory)),
     )
 
 
@@ -171,6 +178,8 @@ class _Field:
         if standards.empty:
             least = settings[settings["search"] == STANDARD].nsmallest(1, "calls").iloc[0]
             needs = f"{least['calls']:g} calls and {least['seconds']:.3g} s an image"
+            if least["equivalents"] > 0:
+                needs += f", or {least['equivalents']:.3g} denoiser equivalents"
             if least["peak_memory"] > 0:
                 needs += f", and {least['peak_memory'] / 2**30:.3g} GiB"
             raise BadValue(
@@ -219,7 +228,7 @@ def _limits(given: Mapping[str, float | None]) -> dict[str, float]:
         if not limit > 0:
             raise BadValue(f"budget {name.removeprefix('peak_')}={limit!r} is not a positive number")
     if not limits:
-        raise BadValue("no budget was given; give seconds, calls or memory")
+        raise BadValue("no budget was given; give seconds, calls, equivalents or memory")
     return limits
 
 
@@ -274,6 +283,21 @@ def _prepared(own: pd.Series) -> list[str]:
     total, images = own["preparation"], own["images"]
     return [
         f"{total:g} calls were spent before its first image: {total / images:g} an image over the run's {images}"
+    ]
+
+
+def _counted(settings: pd.DataFrame, equivalents: float | None) -> tuple[pd.DataFrame, list[str]]:
+    """The settings that a limit of equivalents can be asked of, and a note of the others."""
+    known = settings["equivalents"].notna()
+    if equivalents is None or known.all():
+        return settings, []
+    if not known[settings["search"] == STANDARD].any():
+        raise BadValue(
+            "the operations of these images were not counted, as they were made before noisekit did; pick by calls or "
+            "seconds, or make them anew in another store"
+        )
+    return settings[known], [
+        f"the operations of {int((~known).sum())} settings are unknown: they are left out"
     ]
 
 

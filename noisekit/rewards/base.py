@@ -10,8 +10,8 @@ gradients point the same way, at a cosine of .999 and .99 at least (tests hold t
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final, get_args
@@ -19,8 +19,9 @@ from typing import Any, ClassVar, Literal, Self, final, get_args
 import torch
 from torch import Tensor
 
-from noisekit.cost import counted
+from noisekit.cost import counted, uncounted
 from noisekit.errors import BadValue
+from noisekit.flops import SPECIMEN, Worker
 from noisekit.paths import given_path
 from noisekit.rewards.folders import folder_hash
 from noisekit.rewards.half import steady
@@ -32,11 +33,13 @@ Weights = Literal["tiny", "published"]
 #: What the networks compute in.
 Precision = Literal["float32", "float16", "bfloat16"]
 
+#: The side of the image on which a reward's operations are counted; what reads pixels as they are computes more on more.
+SIDE = 64
 #: How far outside [0, 1] a pixel may lie before it is taken for another range, such as [-1, 1].
 SLACK = 1e-3
 
 
-class Reward(ABC):
+class Reward(Worker):
     """Base of every reward. Higher is better for all of them."""
 
     #: The reward's name in the registry, and the column of tables.
@@ -158,8 +161,18 @@ class Reward(ABC):
     def _counted_score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
         with fitting(self.parameters), torch.autocast(self.device.type, enabled=False):
             if self.dtype == torch.float16:
-                return counted("reward", steady(lambda half: self.score(half, prompts), pixels))
-            return counted("reward", self.score(pixels.to(self.dtype), prompts))
+                return counted("reward", steady(lambda half: self.score(half, prompts), pixels), self)
+            return counted("reward", self.score(pixels.to(self.dtype), prompts), self)
+
+    @final
+    def specimen(self, network: str) -> tuple[Callable[[Tensor], Tensor], Tensor] | None:
+        """The score of one image whose prompt is known already, as a search knows it."""
+        if network != "reward":
+            return None
+        x = torch.full((1, 3, SIDE, SIDE), 0.5, device=self.device)
+        with uncounted(), torch.no_grad():
+            self(x, [SPECIMEN])
+        return lambda images: self(images, [SPECIMEN]), x
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(weights={self.weights!r}, version={self.version!r})"

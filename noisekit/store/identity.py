@@ -29,7 +29,10 @@ def setting_fields(
     """
     values = {"model": model.identity, "method": str(method), "version": method.version, "rewards": {}}
     values |= method.dependencies(model.device)
-    return values | {"budget": asdict(budget), "noise": convention}
+    limits = asdict(budget)
+    if budget.equivalents is None:  # a limit of younger age than the identities of images made without it
+        del limits["equivalents"]
+    return values | {"budget": limits, "noise": convention}
 
 
 def setting_id(model: Model, method: NoiseMethod, budget: Budget, convention: Convention) -> str:

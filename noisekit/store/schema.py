@@ -52,6 +52,7 @@ class ArmLine(Line, frozen=True, kw_only=True, gc=False):
     budget_seconds: Limit = None
     budget_calls: Limit = None
     budget_candidates: Annotated[int, Meta(ge=1)] | None = None
+    budget_equivalents: Limit = None
 
 
 class ImageLine(ArmLine, frozen=True, kw_only=True, gc=False):
@@ -80,6 +81,8 @@ class ImageLine(ArmLine, frozen=True, kw_only=True, gc=False):
     calls_reward: float | None = None
     calls_reward_backward: float | None = None
     calls_predictor: float | None = None
+    flops: float | None = None
+    equivalents: float | None = None
     seconds: float | None = None
     peak_memory: float | None = None
     preparation: float | None = None

@@ -8,6 +8,7 @@ from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import load_method
 from noisekit.models import load_model
 from noisekit.models.analytic import AnalyticModel
+from noisekit.rewards import load_reward
 from noisekit.testing import MethodConformance
 from noisekit.types import Budget
 
@@ -41,7 +42,7 @@ PROMPTS = ["a red circle", "two blue squares", "a green triangle above a cyan ci
 def brightness(images, prompts):
     """A stand-in reward with a text: mean brightness, wanted higher for longer prompts."""
     wanted = torch.tensor([len(text) / 40 for text in prompts])
-    return counted("reward", -((images.mean((1, 2, 3)) - wanted) ** 2))
+    return counted("reward", -((images.mean((1, 2, 3)) - wanted) ** 2), load_reward("clip_score", "tiny"))
 
 
 @pytest.fixture(autouse=True)

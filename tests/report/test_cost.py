@@ -43,6 +43,6 @@ def test_who_optimised_a_metric_is_not_on_its_front(run: Any) -> None:
 def test_searches_that_were_watched_have_a_path(run: Any) -> None:
     found = paths(run)
     assert {(model, search) for model, search, _ in found} == {("tiny-turbo", RENO_LONG)}
-    calls, _, mean = zip(*found["tiny-turbo", RENO_LONG, "clip_score"], strict=True)
+    calls, _, _, mean = zip(*found["tiny-turbo", RENO_LONG, "clip_score"], strict=True)
     whole = run.rows[run.rows["method"] == RENO_LONG]["clip_score"].mean()
     assert (calls, mean) == ((30.0, 61.0), pytest.approx((50.0, whole)))

@@ -282,3 +282,31 @@ def test_regret_of_picks_on_other_prompts_is_small(tmp_path, monkeypatch):
     assert mean["pick, by held-out metrics without truth"] < 0.03
     assert mean["always best_of"] > 0.04
     assert mean["always standard"] > 0.15
+
+
+def test_a_limit_of_equivalents_counts_what_rides_for_nothing_in_calls(tmp_path):
+    spent = {"standard": 1.0, "npnet": 1.4, "best_of": 40.0}
+    gains = {"standard": 0.0, "npnet": 0.2, "best_of": 0.4}
+    methods = {
+        name: Known({1: gains[name]}, 1, row={"equivalents": worth, "flops": 1e9 * worth})
+        for name, worth in spent.items()
+    }
+    run = write_run(tmp_path / "run", methods)
+    assert pick(run, calls=1).method == "best_of"
+    choice = pick(run, equivalents=3)
+    assert (choice.method, choice.equivalents) == ("npnet", pytest.approx(1.4))
+    assert "1.4 denoiser equivalents" in str(choice)
+    with pytest.raises(BadValue, match="or 1 denoiser equivalents"):
+        pick(run, equivalents=0.5)
+
+
+def test_settings_whose_operations_nobody_counted_are_left_out_of_such_a_limit(run, tmp_path):
+    with pytest.raises(BadValue, match="operations of these images were not counted"):
+        pick(run, equivalents=10)
+    methods = {
+        "standard": Known({1: 0.0}, 1, row={"equivalents": 1.0, "flops": 1e9}),
+        "npnet": Known({1: 0.2}, 1),
+    }
+    choice = pick(write_run(tmp_path / "run", methods), equivalents=10)
+    assert choice.method == "standard"
+    assert "the operations of 1 settings are unknown: they are left out" in choice.notes

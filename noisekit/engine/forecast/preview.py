@@ -19,7 +19,7 @@ from noisekit.engine.checkpoints import covered
 from noisekit.engine.forecast.overview import Absent, Line, Overview, Pace, opened
 from noisekit.engine.missing import Contents, cells_of
 from noisekit.engine.resolve import Incompatible, climbed_rewards, distinct_suites
-from noisekit.engine.units import Job, labels_of
+from noisekit.engine.units import Job, at_most, labels_of
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.hashing import digest
 from noisekit.methods import NoiseMethod
@@ -139,7 +139,7 @@ class _Known:
             setting=row["setting"] if same else digest(about | {"name": model.label, **arm.columns}),
             labels=labels,
             batch=model.card.batch,
-            calls=min(method.cost(model).calls, own.calls or float("inf")),
+            calls=at_most(method.cost(model).calls, own),
         )
 
 

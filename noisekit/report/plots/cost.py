@@ -19,8 +19,11 @@ from noisekit.report.tables import DAGGER, Line, number
 #: What is paid for an image: the label of the axis, and how to read it from a line.
 COSTS: Mapping[str, Callable[[Line], float]] = {
     "denoiser calls per image": lambda line: line.calls,
+    "denoiser equivalents per image": lambda line: line.equivalents,
     "seconds per image": lambda line: line.seconds,
 }
+#: Which of them is drawn first: operations of all networks, where every method's are known.
+FAIREST = ("denoiser equivalents per image", "denoiser calls per image")
 #: The logarithm of two costs' ratio below which their points would cover each other.
 CLOSE = 0.08
 
@@ -42,7 +45,7 @@ def cost(
     styles: Mapping[str, Look],
     paths: Mapping[tuple[str, str, str], Path],
 ) -> str:
-    """Means on one model against calls and against seconds, a row of two panels a metric.
+    """Means on one model against denoiser equivalents, or calls, and against seconds, a row of two panels a metric.
 
     Methods that optimised the metric are marked and do not count for its front. paths: what searches had on their way, by
     model, method and metric; thin lines that end in the method's point.
@@ -52,7 +55,10 @@ def cost(
         return ""
     legend = 0.22 * sum(1 + wrapped(line.label).count("\n") for line in lines) / 3 + 0.3
     with drawing(WIDE, 3.1 * len(metrics) + legend, 2, len(metrics)) as canvas:
-        panels = [(metric, paid) for metric in metrics for paid in COSTS]
+        fairest = next(
+            (paid for paid in FAIREST if all(COSTS[paid](line) > 0 for line in lines)), FAIREST[-1]
+        )
+        panels = [(metric, paid) for metric in metrics for paid in (fairest, "seconds per image")]
         for axes, (metric, paid) in zip(canvas.axes, panels, strict=True):
             _panel(axes, [line for line in lines if COSTS[paid](line) > 0], metric, paid, styles)
             for line in lines:
@@ -130,7 +136,7 @@ def _point(axes: Axes, line: Line, metric: str, x: float, style: Look, on_front:
 
 def _path(axes: Axes, path: Path, paid: str, style: Look) -> None:
     place = list(COSTS).index(paid)
-    points = [(point[place], point[2]) for point in path if point[place] > 0]
+    points = [(point[place], point[-1]) for point in path if point[place] > 0]
     if points:
         x, y = zip(*points, strict=True)
         axes.plot(x, y, color=style.colour, linewidth=1, marker=".", markersize=4, alpha=0.7, zorder=1.8)
