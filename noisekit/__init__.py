@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from noisekit.results import pick
     from noisekit.rewards import Reward, load_reward
     from noisekit.runs import Run, load_run
-    from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, NoiseResult
+    from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, ImagePrompt, NoiseResult
 
 __version__ = "0.1.0"
 
@@ -35,6 +35,7 @@ _HOMES = {
     "ControlledPrompt": "noisekit.types",
     "Cost": "noisekit.types",
     "Evaluator": "noisekit.metrics",
+    "ImagePrompt": "noisekit.types",
     "Metric": "noisekit.metrics",
     "MetricInfo": "noisekit.metrics",
     "Model": "noisekit.models",
@@ -65,6 +66,7 @@ __all__ = [
     "ControlledPrompt",
     "Cost",
     "Evaluator",
+    "ImagePrompt",
     "Metric",
     "MetricInfo",
     "Model",

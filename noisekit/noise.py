@@ -5,10 +5,11 @@
 Each sample owns one generator per draw, on the CPU in fp32, so a draw depends neither on the batch around it nor on the
 device nor on what was drawn before. A method and the standard image share every random number that they can.
 
-Convention "per_prompt" (the default) hashes the prompt in: the same seed gives different noise for different prompts, so
-that seeds are independent across prompts. Convention "shared" leaves it out: one noise per seed for all prompts, as the
-papers do; statistics then have to cluster by seed too. Convention "published" is "shared" with the papers' own numbers,
-ε(sample, "initial", 0) = `published_noise(seed)`; what they do not say how to draw is keyed as in "shared".
+Convention "per_prompt" (the default) hashes the prompt in, the pixels of a prompt that is an image included: the same
+seed gives different noise for different prompts, so that seeds are independent across prompts. Convention "shared"
+leaves it out: one noise per seed for all prompts, as the papers do; statistics then have to cluster by seed too.
+Convention "published" is "shared" with the papers' own numbers, ε(sample, "initial", 0) = `published_noise(seed)`;
+what they do not say how to draw is keyed as in "shared".
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue
-from noisekit.types import Convention
+from noisekit.types import Convention, noise_key
 
 
 def generator(*key: object) -> torch.Generator:
@@ -67,12 +68,17 @@ def chi_penalty(noise: Tensor) -> Tensor:
     return length**2 / 2 - (noise[0].numel() - 1) * length.log()
 
 
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """Values (B,) in a shape in which each meets its own sample of `like` (B, ...)."""
+    return values.view(-1, *[1] * (like.dim() - 1))
+
+
 @dataclass(frozen=True)
 class NoiseSource:
     """The noise of B samples, sample i being (prompts[i], seeds[i]).
 
     Args:
-        shape: of one noise, (C, h, w).
+        shape: of one noise, (C, h, w), with frames (F, C, h, w).
         prompts: of the samples.
         seeds: of the samples.
         convention: "per_prompt", "shared" by all prompts of a seed, or "published".
@@ -128,7 +134,7 @@ class NoiseSource:
         return replace(self, start=self.draw(j), branch=self.branch + name, sampler=self.sampler + name)
 
     def _generators(self, stream: str, index: int) -> list[torch.Generator]:
-        prompts = self.prompts if self.convention == "per_prompt" else [""] * len(self)
+        prompts = map(noise_key, self.prompts) if self.convention == "per_prompt" else [""] * len(self)
         return [
             generator(seed, prompt, stream, index) for seed, prompt in zip(self.seeds, prompts, strict=True)
         ]

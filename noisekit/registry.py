@@ -96,6 +96,10 @@ _METRICS = {
     "soft_tifa": "noisekit.metrics.vqa.soft_tifa:SoftTIFA",
     "soft_tifa_4bit": "noisekit.metrics.vqa.soft_tifa:SoftTIFA4Bit",
     "hpsv3": "noisekit.metrics.vqa.hpsv3:HPSv3",
+    "ssim": "noisekit.metrics.views:SSIM",
+    "psnr": "noisekit.metrics.views:PSNR",
+    "lpips": "noisekit.metrics.views:LPIPS",
+    "clip_s": "noisekit.metrics.views:CLIPS",
 }
 
 #: Rewards are metrics.

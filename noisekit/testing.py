@@ -31,7 +31,7 @@ from noisekit.methods.loop import FinalImage
 from noisekit.metrics import Metric
 from noisekit.models import Model
 from noisekit.models.analytic import AnalyticModel
-from noisekit.noise import NoiseSource
+from noisekit.noise import NoiseSource, per_sample
 from noisekit.prompts import Prompt
 from noisekit.registry import METHODS
 from noisekit.rewards import Reward
@@ -96,7 +96,8 @@ class MethodConformance:
         assert result.noise.dtype == torch.float32
         assert result.noise.isfinite().all()
         assert not result.noise.requires_grad
-        assert result.images.shape[:2] == (len(prompts), 3)
+        assert len(result.images) == len(prompts)
+        assert result.images.shape[-3] == 3
         assert 0 <= result.images.min() <= result.images.max() <= 1
 
     def test_the_initial_noise_is_left_as_it_was(
@@ -271,7 +272,7 @@ class RewardConformance:
         (gradient,) = torch.autograd.grad(reward(leaf, prompts).sum(), leaf)
         length = gradient.flatten(1).norm(dim=1)
         assert (length > 0).all()
-        step = 2e-3 * gradient / length.view(-1, 1, 1, 1)
+        step = 2e-3 * gradient / per_sample(length, gradient)
         slope = (reward(images + step, prompts) - reward(images - step, prompts)) / 4e-3
         torch.testing.assert_close(slope, length, rtol=5e-2, atol=1e-4)
 

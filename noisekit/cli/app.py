@@ -185,8 +185,13 @@ def generate(
     control: Annotated[
         Path | None, typer.Option(help="The image that a model with a ControlNet follows.")
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="The image that becomes frames; the prompt may then be empty.")
+    ] = None,
 ) -> None:
     """Make one image from a noise that a method has chosen; the parameters are written into the PNG.
+
+    Frames become a contact sheet, and beside it, with the ending .webp, an animation.
 
     \b
     Examples:
@@ -199,10 +204,16 @@ def generate(
     from noisekit.methods.inputs import checked_prompts
     from noisekit.plan.sources import ModelSource
     from noisekit.store.png import write_png
-    from noisekit.types import ControlledPrompt
+    from noisekit.types import ControlledPrompt, ImagePrompt
 
     budget = options.budget(seconds, calls, candidates, equivalents)
     chosen = load_method(method, weights=weights)
+    if control is not None and image is not None:
+        raise BadValue(
+            "--control and --image were both given; a model follows the one or makes frames of the other"
+        )
+    if image is not None:
+        prompt = ImagePrompt(prompt, image)
     checked_prompts(prompt)
     if control is not None:
         prompt = ControlledPrompt(prompt, control)

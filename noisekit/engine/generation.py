@@ -82,12 +82,12 @@ class Generated:
         }
 
     def _noise(self, i: int, cell: Cell) -> Row:
-        """The figures of one noise that are lists, to six digits."""
+        """The figures of one noise that are lists, to six digits; frames count as channels."""
         lists = ("found", "initial", "cross", "similarity")
         short = {
             name: [float(f"{x:.6g}") for x in getattr(self.statistics, name)[i].tolist()] for name in lists
         }
-        return {"id": cell.id, "shape": list(self.result.noise.shape[1:]), **short}
+        return {"id": cell.id, "shape": list(self.result.noise.flatten(1, -3).shape[1:]), **short}
 
 
 def generate(unit: Generation, model: Model, evaluator: Evaluator, progress: bool, curves: bool) -> Generated:

@@ -18,7 +18,7 @@ from noisekit.plan.sources import ModelSource
 from noisekit.prompts import Prompt
 from noisekit.store.identity import generation_id, setting_fields
 from noisekit.store.store import Row
-from noisekit.types import Arm, Budget, Convention
+from noisekit.types import Arm, Budget, Convention, noise_key
 
 Item = TypeVar("Item")
 Batch = tuple[list[Prompt], list[int]]
@@ -83,9 +83,9 @@ class Job:
         return {"model": self.labels["model"], **self.arm.columns}
 
     def image_id(self, prompt: str, seed: int) -> str:
-        """The id of one image. The pixels of a control image count where the model follows them."""
-        follows = "control_scale" in self.identity
-        return generation_id(self.setting, prompt if follows else str(prompt), seed)
+        """The id of one image. The pixels of a control image count where the model follows them, of others everywhere."""
+        counts = "control_scale" in self.identity or noise_key(prompt) != str(prompt)
+        return generation_id(self.setting, prompt if counts else str(prompt), seed)
 
 
 def at_most(calls: float, budget: Budget) -> float:

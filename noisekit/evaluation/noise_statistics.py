@@ -45,8 +45,11 @@ class NoiseStatistics:
 
 
 def noise_statistics(found: Tensor, initial: Tensor) -> NoiseStatistics:
-    """The statistics of noises (B, C, h, w) against the initial ones, computed on the CPU in double precision."""
-    x, y = (noise.detach().cpu().double() for noise in (found, initial))
+    """The statistics of noises (B, C, h, w) against the initial ones, computed on the CPU in double precision.
+
+    The frames of noises (B, F, C, h, w) count as further channels.
+    """
+    x, y = (noise.detach().cpu().double().flatten(1, -3) for noise in (found, initial))
     of_x, of_y = (torch.fft.fft2(noise, norm="ortho") for noise in (x, y))
     return NoiseStatistics(
         norm=x.flatten(1).norm(dim=1),

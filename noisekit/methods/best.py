@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from noisekit.noise import per_sample
 from noisekit.types import Candidate
 
 
@@ -30,18 +31,18 @@ def chosen(wins: Tensor, new: Candidate, best: Candidate) -> Candidate:
     score = new.score
     if new.score is not None:
         score = torch.where(wins, new.score, torch.nan if best.score is None else best.score)
-    where = wins.view(-1, 1, 1, 1)
     injected = None
     if new.injected is not None and best.injected is not None:
-        injected = torch.where(where.unsqueeze(-1), new.injected, best.injected)
+        injected = torch.where(per_sample(wins, new.injected), new.injected, best.injected)
     elif new.injected is not None or best.injected is not None:
         raise ValueError("one of two candidates brings injected noises and the other none")
     images = None
     if new.images is not None and best.images is not None:
-        images = torch.where(where, new.images, best.images)
+        images = torch.where(per_sample(wins, new.images), new.images, best.images)
     elif wins.all():
         images = new.images
-    return Candidate(torch.where(where, new.noise, best.noise), score, images, new.info, injected)
+    noise = torch.where(per_sample(wins, new.noise), new.noise, best.noise)
+    return Candidate(noise, score, images, new.info, injected)
 
 
 def elites(values: Tensor, scores: Tensor, number: int) -> Tensor:

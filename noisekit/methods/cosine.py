@@ -6,7 +6,8 @@
 
 Qi, Bai, Xiong, Xie 2024, "Not All Noises Are Created Equally", Algorithm 2: n = 100 steps, η = 100 on SDXL's d = 65,536
 elements, β = 0.5. ∇J is orthogonal to ε, so a step turns ε by about η·sin θ/‖ε‖² = η·sin θ/d radians: η must scale with d
-and is given per element. State is fp32 whatever the model computes in: elements of ∇J are about 1e-5.
+and is given per element: on SV3D 1500 over 435,456, for 20 steps. State is fp32 whatever the model computes in:
+elements of ∇J are about 1e-5.
 
 Variants: "backprop" differentiates through the round trip as well; "fixed_point" needs no gradient at all,
 
@@ -26,7 +27,7 @@ from torch import Tensor
 from noisekit.methods.parameters import parameter
 from noisekit.methods.round_trip import RoundTripMethod, cosine_similarity
 from noisekit.models.base import Marker, Model
-from noisekit.noise import NoiseSource
+from noisekit.noise import NoiseSource, per_sample
 from noisekit.types import Candidate, Cost
 
 
@@ -36,6 +37,9 @@ class Cosine(RoundTripMethod):
 
     steps: int = parameter("updates n; the annealing spans them", paper=100, at_least=1)
     lr_per_element: float = parameter("step size η / d", paper=100 / 65536, at_least=0)
+    annealing: Literal["cosine", "none"] = parameter(
+        "how η_i falls: by the half cosine above, or not", default="cosine"
+    )
     momentum: float = parameter("β", default=0.5, at_least=0, at_most=1)
     update: Literal["gradient", "backprop", "fixed_point"] = parameter("the rule", default="gradient")
     renormalise: bool = parameter("put ε back to its initial norm after every step", default=False)
@@ -61,7 +65,8 @@ class Cosine(RoundTripMethod):
         return replace(trip, denoiser_backward=trip.denoiser) if self.update == "backprop" else trip
 
     def anytime(self, candidates: int) -> bool:
-        return self.update == "fixed_point" or candidates >= self.horizon
+        falls = self.update != "fixed_point" and self.annealing == "cosine"
+        return not falls or candidates >= self.horizon
 
     def planned(self, candidates: int) -> Cosine:
         """Anneal over the steps that the budget allows: 100 steps cut at 37 are not `steps=37`."""
@@ -80,9 +85,13 @@ class Cosine(RoundTripMethod):
                 noise = (1 - self.damping) * noise + self.damping * recovered
             else:
                 velocity = self.momentum * velocity + gradient
-                noise = noise - lr * (1 + math.cos(math.pi * i / self.steps)) / 2 * velocity
+                noise = noise - lr * self._share(i) * velocity
             if self.renormalise or self.update == "fixed_point":
                 noise = noise * (norm / norms(noise))
+
+    def _share(self, i: int) -> float:
+        """η_i/η."""
+        return (1 + math.cos(math.pi * i / self.steps)) / 2 if self.annealing == "cosine" else 1.0
 
     def _evaluate(
         self, round_trip: Callable[[Tensor], Tensor], noise: Tensor
@@ -103,9 +112,9 @@ class Cosine(RoundTripMethod):
 def closed_form_gradient(noise: Tensor, recovered: Tensor, stability: Tensor) -> Tensor:
     """∇_ε (1 − cos(ε, ε′)) with ε′ constant; orthogonal to ε."""
     length = norms(noise)
-    return -(recovered / norms(recovered) - stability.view(-1, 1, 1, 1) * noise / length) / length
+    return -(recovered / norms(recovered) - per_sample(stability, noise) * noise / length) / length
 
 
 def norms(x: Tensor) -> Tensor:
     """Euclidean norm of each sample, (B, 1, 1, 1)."""
-    return x.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    return per_sample(x.flatten(1).norm(dim=1), x)

@@ -71,7 +71,7 @@ class DAS(Rewarded):
         return 1.0 if k == steps else min((1 + self.gamma) ** k - 1, 1.0)
 
     def step_cost(self, model: Model) -> Cost:
-        walk, looks, rewards = model.sample_cost(), model.card.steps, len(self.climbed)
+        walk, looks, rewards = model.sample_cost(), model.card.steps, self.looks(model)
         steered = looks - 1
         backward = walk.denoiser / looks * steered
         once = Cost(walk.denoiser, backward, looks + 1, steered, (looks + 1) * rewards, steered * rewards)

@@ -29,7 +29,7 @@ from noisekit.methods.particles import walk_norms
 from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
 from noisekit.models.cards import Card
-from noisekit.noise import NoiseSource
+from noisekit.noise import NoiseSource, per_sample
 from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
@@ -105,7 +105,7 @@ class DNO(Rewarded):
                 info |= walk_norms(noises[:, 0], chosen)
             yield Candidate(noises[:, 0], rewarded.detach(), images.detach(), info, chosen)
             scale = (self.clip / length.clamp(min=1e-12)).clamp(max=1)
-            leaf.grad = gradient * scale.view(-1, 1, 1, 1, 1)
+            leaf.grad = gradient * per_sample(scale, gradient)
             adam.step()
 
     def _likelihood(self, noises: Tensor, source: NoiseSource, update: int) -> tuple[Tensor, Tensor]:

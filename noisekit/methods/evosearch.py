@@ -100,7 +100,7 @@ class EvoSearch(Rewarded):
     def schedule(self, model: Model) -> Iterator[Cost]:
         for start, size in self.generations:
             walk = model.predict_cost(model.card.guidance) * (model.card.steps - start)
-            yield (walk + Cost(decoder=1, reward=len(self.climbed))) * size
+            yield (walk + Cost(decoder=1, reward=self.looks(model))) * size
 
     def step_cost(self, model: Model) -> Cost:
         return max(self.schedule(model), key=lambda cost: cost.calls)

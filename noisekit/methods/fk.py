@@ -79,7 +79,7 @@ class FK(Rewarded):
         return range(self.start, min(self.stop + 1, steps), self.every)
 
     def step_cost(self, model: Model) -> Cost:
-        looks, rewards = len(self.points(model.card.steps)), len(self.climbed)
+        looks, rewards = len(self.points(model.card.steps)), self.looks(model)
         walk = model.sample_cost() + Cost(decoder=looks, reward=(looks + 1) * rewards)
         return walk * self.particles
 
@@ -96,7 +96,9 @@ class FK(Rewarded):
         points = self.points(len(deviations))
         for run in range(self.runs):
             walks = Particles(model, source, run * self.particles, self.particles)
-            tally = torch.full_like(walks.noise[:, 0, 0, 0], -torch.inf if self.potential == "max" else 0.0)
+            tally = torch.full_like(
+                walks.noise.flatten(1)[:, 0], -torch.inf if self.potential == "max" else 0.0
+            )
             spent = torch.zeros_like(tally)  # log of the potentials so far, over λ
             for k, v in enumerate(deviations):
                 mean, clean = model.transition(walks.state, k, conditioning, None)

@@ -102,7 +102,7 @@ class InitNO(NoiseMethod):
         self, model: Model, conditioning: Conditioning, tokens: list[list[list[int]]], moves: list[Move]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The noise (B, C, h, w) as it is now, its S_cross and S_self (B,), and the sum of the losses."""
-        height, width = (side // self.reduction for side in model.noise_shape[1:])
+        height, width = (side // self.reduction for side in model.noise_shape[-2:])
         unet, _ = model.attending()
         with torch.enable_grad(), reading(unet) as attention:
             noise = torch.stack([move.noise for move in moves])

@@ -7,16 +7,16 @@ from typing import Any
 
 from noisekit import registry
 from noisekit.errors import BadValue
-from noisekit.types import LARGEST_SEED, LONGEST_PROMPT
+from noisekit.types import LARGEST_SEED, LONGEST_PROMPT, ImagePrompt
 
 
 def checked_prompts(prompts: str | Sequence[str]) -> list[str]:
-    """Prompts as a list; raise on none, on what is not text, and on texts longer than any encoder reads."""
+    """Prompts as a list; raise on none, on what is neither text nor image, and on texts longer than any encoder reads."""
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     if not texts:
         raise BadValue("no prompts were given; give at least one")
     for text in texts:
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not (text.strip() or isinstance(text, ImagePrompt)):
             raise BadValue(f"prompt {text!r} is not a text with at least one word")
         if len(text) > LONGEST_PROMPT:
             start = registry.shortened(text)

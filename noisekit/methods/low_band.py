@@ -10,9 +10,10 @@ draws the details instead: ε′ = ξ + up(c(ε) − c(ξ))/2^ℓ. The bands, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
@@ -57,18 +58,24 @@ class LowBand(NoiseMethod):
 
 def low_band(noise: Tensor, level: int) -> Tensor:
     """c (B, C, h/2^ℓ, w/2^ℓ) of noise (B, C, h, w)."""
-    return avg_pool2d(noise, 2**level) * 2**level
+    return _flat(avg_pool2d, noise, 2**level) * 2**level
 
 
 def with_low_band(noise: Tensor, band: Tensor, level: int) -> Tensor:
     """The noise (B, C, h, w) whose low band is `band` and whose details are those of `noise`."""
     change = (band - low_band(noise, level)) / 2**level
-    return noise + interpolate(change, scale_factor=2**level, mode="nearest")
+    return noise + _flat(partial(interpolate, mode="nearest"), change, None, 2**level)
+
+
+def _flat(over: Callable[..., Tensor], x: Tensor, *settings: Any) -> Tensor:
+    """What an operation on pictures (n, C, h, w) gives for x (B, C, h, w), and for each frame where there are some."""
+    done = over(x.flatten(0, -4), *settings)
+    return done.view(*x.shape[:-2], *done.shape[-2:])
 
 
 def check_level(method: str, level: int, model: Model) -> None:
     """Raise `NotSupported` unless the sides of a model's noise divide by 2^ℓ."""
-    _, height, width = model.noise_shape
+    height, width = model.noise_shape[-2:]
     if height % 2**level or width % 2**level:
         most = next(ell for ell in range(level - 1, -1, -1) if height % 2**ell == width % 2**ell == 0)
         instead = f"give level={most}" if most else "give the model another size"

@@ -42,7 +42,7 @@ class Pink(NoiseMethod):
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
         noise = tilted(source.initial, self.alpha)
         if self.standardise:
-            deviation, mean = torch.std_mean(noise, (2, 3), correction=0, keepdim=True)
+            deviation, mean = torch.std_mean(noise, (-2, -1), correction=0, keepdim=True)
             noise = (noise - mean) / deviation
         yield Candidate(noise)
 

@@ -69,7 +69,7 @@ class RBF(Rewarded):
 
     def step_cost(self, model: Model) -> Cost:
         looks = model.predict_cost(model.card.guidance) * self.evaluations
-        return looks + Cost(decoder=1, reward=len(self.climbed)) * (self.evaluations + 1)
+        return looks + Cost(decoder=1, reward=self.looks(model)) * (self.evaluations + 1)
 
     def delivers_images(self, _model: Model) -> bool:
         return True
@@ -121,7 +121,7 @@ class Tried:
 
     def __init__(self, like: Tensor) -> None:
         self.noise, self.mean = torch.zeros_like(like), torch.zeros_like(like)
-        self.reward = torch.full_like(like[:, 0, 0, 0], torch.nan)
+        self.reward = torch.full_like(like.flatten(1)[:, 0], torch.nan)
 
     def add(self, rows: Tensor, noise: Tensor, mean: Tensor, reward: Tensor) -> None:
         """One noise more for the samples of these rows; anything is better than nothing."""

@@ -20,7 +20,7 @@ import torch
 from noisekit.methods.parameters import parameter
 from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Marker, Model
-from noisekit.noise import NoiseSource, chi_penalty
+from noisekit.noise import NoiseSource, chi_penalty, per_sample
 from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
@@ -75,7 +75,7 @@ class ReNO(Rewarded):
             yield Candidate(
                 noise, rewarded.detach(), images.detach() if self.delivers_images(model) else None, info
             )
-            gradient = gradient * (self.clip / length.clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1, 1)
+            gradient = gradient * per_sample((self.clip / length.clamp(min=1e-12)).clamp(max=1), gradient)
             velocity = self.momentum * velocity + gradient
             step = gradient + self.momentum * velocity if self.ball == "nesterov" else velocity
             noise = noise - self.lr * step

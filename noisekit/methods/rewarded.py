@@ -90,13 +90,17 @@ class Rewarded(NoiseMethod, ABC):
         names, dtype = self.climbed, self.reward_dtype
         return fmean(load_reward(name, self.weights, model.device, dtype).flops(network) for name in names)
 
+    def looks(self, model: Model) -> int:
+        """Evaluations of rewards that judge one image: each looks at every frame."""
+        return len(self.climbed) * model.frames
+
     def judged_cost(self, model: Model) -> Cost:
         """One noise sampled, decoded and scored."""
-        return model.sample_cost() + Cost(reward=len(self.climbed))
+        return model.sample_cost() + Cost(reward=self.looks(model))
 
     def climbed_cost(self, model: Model, steps: int | None = None) -> Cost:
         """One noise sampled in `steps` (None: the model's), decoded and scored, and the gradient through all of it."""
-        image, rewards = model.sample_cost(steps), len(self.climbed)
+        image, rewards = model.sample_cost(steps), self.looks(model)
         return Cost(image.denoiser, image.denoiser, image.decoder, image.decoder, rewards, rewards)
 
     def judge(

@@ -19,7 +19,7 @@ from torch import Tensor
 from noisekit.methods.base import NoiseMethod
 from noisekit.methods.parameters import parameter
 from noisekit.models.base import Marker, Model
-from noisekit.solvers import SOLVERS, EvaluateAt, ReadAt
+from noisekit.solvers import SOLVERS, EulerAt, ReadAt, Solver
 from noisekit.solvers.diffusion import diffusion_only
 from noisekit.types import Cost
 
@@ -32,7 +32,10 @@ class RoundTripMethod(NoiseMethod, ABC):
         "denoising steps T of the round trip ('sampler': those of the model's sampler)", paper=10, at_least=1
     )
     solver: Literal["ddim", "dpm", "euler"] = parameter("solver (ddim: the model's own ODE)", default="ddim")
-    evaluate_at: EvaluateAt = parameter("timestep told to the network while inverting", default="target")
+    evaluate_at: EulerAt = parameter(
+        "timestep told to the network while inverting; 'literal' of euler: as target, scaling the state for it, too",
+        default="target",
+    )
     read_at: ReadAt = parameter("level at which its answer is read while inverting", default="told")
     guidance: float | None = parameter("guidance scale of the round trip (None: the model's)", at_least=0)
     inversion_guidance: float | None = parameter("guidance while inverting (None: as denoising)", at_least=0)
@@ -45,6 +48,7 @@ class RoundTripMethod(NoiseMethod, ABC):
 
     def check(self, model: Model) -> None:
         super().check(model)
+        self._solver()
         if self.solver != "ddim":
             diffusion_only(model.grid(self.steps_of_trip(model)), f"solver={self.solver!r}", "solver='ddim'")
 
@@ -56,7 +60,7 @@ class RoundTripMethod(NoiseMethod, ABC):
         """F for noise (n·B, C, h, w), any whole number n of copies of the batch of prompts one after another."""
         conditioning = model.encode(prompts)
         grid = model.grid(self.steps_of_trip(model))
-        solver = SOLVERS[self.solver](evaluate_at=self.evaluate_at, read_at=self.read_at)
+        solver = self._solver()
         there, back = self._guidances(model)
 
         def recovered(noise: Tensor) -> Tensor:
@@ -69,6 +73,9 @@ class RoundTripMethod(NoiseMethod, ABC):
             )
 
         return recovered
+
+    def _solver(self) -> Solver:
+        return SOLVERS[self.solver](evaluate_at=self.evaluate_at, read_at=self.read_at)
 
     def round_trip_cost(self, model: Model) -> Cost:
         """One round trip of one noise."""

@@ -68,7 +68,7 @@ class SES(Rewarded):
         return chain([self._evaluation(model)], repeat(self.step_cost(model), self.generations))
 
     def _evaluation(self, model: Model) -> Cost:
-        return model.sample_cost(self._steps(model)) + Cost(reward=len(self.climbed))
+        return model.sample_cost(self._steps(model)) + Cost(reward=self.looks(model))
 
     def _steps(self, model: Model) -> int:
         return min(self.preview_steps, model.card.steps)

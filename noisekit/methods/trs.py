@@ -26,7 +26,7 @@ from noisekit.methods.best import better, elites
 from noisekit.methods.parameters import parameter
 from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
 from noisekit.models.base import Model
-from noisekit.noise import NoiseSource
+from noisekit.noise import NoiseSource, per_sample
 from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
@@ -121,12 +121,12 @@ class Regions:
             share, coins = coins[:, :1], coins[:, 1:]
             moved = coins < 0.1 + 0.8 * share
             moved |= coins == coins.amin(1, keepdim=True)
-            side = self.lengths[region].view(-1, 1, 1, 1)
+            side = per_sample(self.lengths[region], centre)
             noise = centre + moved.view_as(centre) * side * (
                 source.uniform(2 * number, *centre.shape[1:]) - 0.5
             )
             if self.method.renormalise:
-                noise = noise * centre[0].numel() ** 0.5 / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+                noise = noise * centre[0].numel() ** 0.5 / per_sample(noise.flatten(1).norm(dim=1), noise)
             yield noise
 
     def learn(self, noises: Tensor, scores: Tensor) -> None:

@@ -2,7 +2,8 @@
 
     M(x, c) = score(⌊255 x⌉ / 255, c)        where the metric applies to c, else NaN in every column
 
-An image is judged as the 8-bit file that a person gets, whatever a method computed inside. A metric defines three members:
+An image is judged as the 8-bit file that a person gets, whatever a method computed inside. Of a sequence of frames each
+figure is the mean over its frames, unless the metric judges sequences (`reads_frames`). A metric defines three members:
 `info`, what stands beside its numbers; `identity`, what decides them besides image and prompt; and `score`. What comes with
 a prompt in its file, such as a list of questions or the path of a reference image, is in `Prompt.metadata`.
 """
@@ -20,7 +21,7 @@ from noisekit.errors import BadValue
 from noisekit.metrics.info import MetricInfo
 from noisekit.prompts import Prompt
 from noisekit.rewards import Precision
-from noisekit.rewards.base import checked_images
+from noisekit.rewards.base import checked_images, single_frames
 
 
 class Metric(ABC):
@@ -30,6 +31,8 @@ class Metric(ABC):
     reads_prompt: bool = True
     #: Whether it depends on what else is known of the prompt, `Prompt.metadata`: another record is scored anew.
     reads_record: bool = False
+    #: Whether it judges a sequence of frames as a whole: `score` is then given (B, F, 3, H, W).
+    reads_frames: bool = False
 
     @classmethod
     def load(cls, weights: str, device: str | torch.device, dtype: Precision) -> Self:
@@ -83,7 +86,7 @@ class Metric(ABC):
         """Judge images.
 
         Args:
-            images: (B, 3, H, W) floats in [0, 1].
+            images: (B, 3, H, W) floats in [0, 1], or frames (B, F, 3, H, W).
             prompts: The prompt of each, as a text, or with its record where the metric reads that.
 
         Returns:
@@ -99,7 +102,7 @@ class Metric(ABC):
         if not own:
             return torch.full(whole, torch.nan)
         stored = images[own].float().clamp(0, 1).mul(255).round().div(255)
-        figures = self.score(stored, [given[i] for i in own]).detach().cpu()
+        figures = self._figures(stored, [given[i] for i in own]).detach().cpu()
         if figures.shape != (len(own), whole[1]):
             raise BadValue(
                 f"metric {self.info.name!r} gave figures of shape {tuple(figures.shape)} for {len(own)} images, not "
@@ -108,6 +111,12 @@ class Metric(ABC):
         result = figures.new_full(whole, torch.nan)
         result[own] = figures
         return result
+
+    def _figures(self, images: Tensor, prompts: Sequence[Prompt]) -> Tensor:
+        """Of each image, or of frame by frame their mean."""
+        if images.dim() == 4 or self.reads_frames:
+            return self.score(images, prompts)
+        return self.score(*single_frames(images, prompts)).unflatten(0, images.shape[:2]).mean(1)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.info})"

@@ -35,7 +35,8 @@ class InTurn(Metric):
     def __init__(self, name: str, load: Callable[[], Metric], held: dict[str, Metric]) -> None:
         self.name, self._load, self._held = name, load, held
         metric = self._taken()
-        self._info, self._identity, self.reads_record = metric.info, metric.identity, metric.reads_record
+        self._info, self._identity = metric.info, metric.identity
+        self.reads_record, self.reads_frames = metric.reads_record, metric.reads_frames
 
     @property
     def info(self) -> MetricInfo:
@@ -103,7 +104,7 @@ class Evaluator:
         return [column for metric in self.metrics.values() for column in metric.info.columns]
 
     def __call__(self, images: Tensor | Sequence[Tensor], prompts: Sequence[str | Prompt]) -> pd.DataFrame:
-        """Scores of images (N, 3, H, W) in [0, 1], or of N images (3, H, W) that may differ in size."""
+        """Scores of images (N, 3, H, W) in [0, 1], or of N images (3, H, W) or frames (F, 3, H, W) of any sizes."""
         import pandas as pd
 
         return pd.DataFrame(self.scores(images, prompts), columns=self.columns)

@@ -7,7 +7,8 @@
     r_k ∝ exp(−‖x − a·μ_k‖² / 2(a²τ² + s²))
 
 With path="flow" the states are a flow's, a = 1 − σ and s = σ with t = 1000·σ, and the prediction is the velocity ε̂ − x̂_0.
-`decode` maps latents linearly around mid-grey: image = clamp(½ + x/10, 0, 1), its single channel three times over.
+`decode` maps latents linearly around mid-grey: image = clamp(½ + x/10, 0, 1), its single channel three times over. With
+frames=F a sample is a sequence, and the mixture is one over all its frames.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from noisekit.models.base import Conditioning, Marker, Model, guided, without_in
 from noisekit.models.cards import Card
 from noisekit.noise import generator
 from noisekit.solvers import DDIM, FlowGrid, Grid, scheduler_grid
+from noisekit.types import noise_key
 
 
 class AnalyticModel(Model):
@@ -47,7 +49,7 @@ class AnalyticModel(Model):
         self.card = dataclasses.replace(
             Card("analytic", bundled=True, steps=10, guidance=1.0, batch=64), **settings
         )
-        self.noise_shape = (1, size, size)
+        self.noise_shape = (*((self.card.frames,) if self.card.frames else ()), 1, size, size)
         self.components, self.spread, self.width, self.path = components, spread, width, path
         self.markers = frozenset(Marker(name) for name in self.card.abilities)
 
@@ -57,7 +59,7 @@ class AnalyticModel(Model):
     def means(self, prompt: str) -> Tensor:
         """The prompt's μ, (K, C, h, w)."""
         shape = (self.components, *self.noise_shape)
-        return self.spread * torch.randn(shape, generator=generator("analytic", prompt))
+        return self.spread * torch.randn(shape, generator=generator("analytic", noise_key(prompt)))
 
     def grid(self, steps: int) -> Grid:
         if self.path == "flow":
@@ -79,7 +81,7 @@ class AnalyticModel(Model):
         variance = (a * self.width) ** 2 + s**2
         offset = x[:, None] - a * means
         logits = -offset.flatten(2).square().sum(2) / (2 * variance)
-        share = logits.softmax(1)[:, :, None, None, None]
+        share = logits.softmax(1).view(*logits.shape, *[1] * len(self.noise_shape))
         noise = s * (share * offset).sum(1) / variance
         if self.path == "diffusion":
             return noise
@@ -110,8 +112,8 @@ class AnalyticModel(Model):
         return DDIM().denoise(u, noise, self.grid(steps or self.card.steps))
 
     def decode(self, latents: Tensor) -> Tensor:
-        images = (0.5 + latents / 10).clamp(0, 1).expand(-1, 3, -1, -1)
-        return counted("decoder", images, self)
+        grey = (0.5 + latents / 10).clamp(0, 1)
+        return counted("decoder", grey.expand(*grey.shape[:-3], 3, *grey.shape[-2:]), self)
 
     def tried(self, network: str) -> float:
         """By hand, as there are no products of matrices: eight for each number of each Gaussian, two for each of a pixel."""

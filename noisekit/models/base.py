@@ -1,6 +1,7 @@
 """What a method may ask of a text-to-image model.
 
-    latents = sample(ε, c)        from unit-variance noise ε (B, C, h, w) and prompts c to clean latents
+    latents = sample(ε, c)        from unit-variance noise ε (B, C, h, w) and prompts c to clean latents; of a model that
+                                  makes F frames, here and below, noise is (B, F, C, h, w) and images (B, F, 3, H, W)
     images  = decode(latents)     to (B, 3, H, W) in [0, 1]
     u       = predict(x, t, c, ω) the network's raw prediction at state x and timestep t, with guidance
                                   u = u(∅) + ω·(u(c) − u(∅))
@@ -97,7 +98,7 @@ class Model(Worker):
 
     name: str
     card: Card
-    noise_shape: tuple[int, int, int]
+    noise_shape: tuple[int, ...]
     device: torch.device
     markers: frozenset[Marker]
 
@@ -197,6 +198,11 @@ class Model(Worker):
     def parameters(self) -> int:
         """How many numbers the denoiser holds: what a thread's worth is judged by."""
         return 0
+
+    @property
+    def frames(self) -> int:
+        """How many images a sample is: 1, or the frames of its sequence."""
+        return self.noise_shape[0] if len(self.noise_shape) == 4 else 1
 
     @property
     def label(self) -> str:

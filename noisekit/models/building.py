@@ -14,7 +14,7 @@ from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupporte
 from noisekit.files import read_json
 from noisekit.models.cache import Need, lacking
 from noisekit.models.cards import DTYPES, Card
-from noisekit.models.layout import IDLE, components, read_index
+from noisekit.models.layout import components, idle, read_index
 from noisekit.models.lora import fuse
 from noisekit.models.networks import load_file, load_network, network_class, one_line, rounded
 from noisekit.models.places import PARTS, part, pipeline_folder
@@ -170,7 +170,7 @@ def _autoencoder(card: Card, dtype: torch.dtype) -> tuple[torch.dtype, str | Non
 def _idle(cls: Any) -> dict[str, Any]:
     """The components of a pipeline class that take no part in making an image from text, left out."""
     takes = inspect.signature(cls.__init__).parameters
-    unused: dict[str, Any] = {name: None for name in IDLE if name in takes}
+    unused: dict[str, Any] = {name: None for name in idle(cls) if name in takes}
     return unused | ({"requires_safety_checker": False} if "requires_safety_checker" in takes else {})
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -15,6 +15,12 @@ from noisekit.errors import BadValue, unknown
 
 #: Number types by the short names that cards and users give; the long ones are valid too.
 DTYPES: Mapping[str, str] = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64"}
+
+#: How the guidance of a sequence runs over its frames; see `sv3d`.
+FrameGuidance = Literal["linear", "triangle"]
+
+#: Settings that only models of sequences have.
+FRAME_SETTINGS = ("frames", "frame_guidance", "fps", "motion_bucket", "noise_aug", "decode_chunk")
 
 #: The settings of a card that a user may replace and that decide the image: they stand in the labels of models.
 SETTINGS = (
@@ -35,11 +41,12 @@ SETTINGS = (
     "lora",
     "lora_scale",
     "tiling",
+    *FRAME_SETTINGS,
 )
 
 
-#: Steps of a sampler and pixels of a side beyond which no image is made.
-MOST_STEPS, LARGEST_SIDE = 10_000, 16_384
+#: Steps of a sampler, pixels of a side and frames beyond which nothing is made.
+MOST_STEPS, LARGEST_SIDE, MOST_FRAMES = 10_000, 16_384, 1_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,12 @@ class Card:
         tokens: how many a long text encoder reads (None: as many as the pipeline's call asks for).
         batch: samples that go through the denoiser at once.
         tiling: decode large images in overlapping tiles.
+        frames: that a model of sequences makes (None: as many as its network was made for).
+        frame_guidance: how guidance runs over them, "linear" or "triangle" (None: as the network was published).
+        fps: frames a second that SVD is told (None: 7).
+        motion_bucket: how much motion SVD is told (None: 127).
+        noise_aug: deviation of the noise in the image that a model of sequences is given (None: SVD's .02, SV3D's 1e-5).
+        decode_chunk: frames that are decoded at once (None: all).
         markers: what the weights were trained for; one step makes "one-step" besides.
         licence: of the weights.
         gated: whether the hub asks to accept it first.
@@ -106,6 +119,12 @@ class Card:
     tokens: int | None = None
     batch: int = 8
     tiling: bool = False
+    frames: int | None = None
+    frame_guidance: FrameGuidance | None = None
+    fps: int | None = None
+    motion_bucket: int | None = None
+    noise_aug: float | None = None
+    decode_chunk: int | None = None
     markers: tuple[str, ...] = ("invertible", "differentiable")
     licence: str = ""
     gated: bool = False
@@ -154,6 +173,25 @@ class Card:
                 raise BadValue(f"{name}={getattr(self, name)!r} of model {self.name!r} is not a text")
         for name in ("lora_scale", "control_scale"):
             _number(getattr(self, name), name, self.name)
+        for name in ("frames", "fps", "decode_chunk"):
+            if (value := getattr(self, name)) is not None and not (
+                _whole(value) and 1 <= value <= MOST_FRAMES
+            ):
+                raise BadValue(
+                    f"{name}={value!r} of model {self.name!r} is not a whole number of 1 or more, up to {MOST_FRAMES}"
+                )
+        if self.motion_bucket is not None and not (
+            _whole(self.motion_bucket) and 0 <= self.motion_bucket < 1000
+        ):
+            raise BadValue(
+                f"motion_bucket={self.motion_bucket!r} of model {self.name!r} is no whole number below 1000"
+            )
+        if self.noise_aug is not None and not 0 <= _number(self.noise_aug, "noise_aug", self.name) <= 10:
+            raise BadValue(f"noise_aug={self.noise_aug!r} of model {self.name!r} is outside 0…10")
+        if self.frame_guidance not in (None, *get_args(FrameGuidance)):
+            raise unknown(
+                f"frame_guidance of model {self.name!r}", str(self.frame_guidance), get_args(FrameGuidance)
+            )
         if self.timesteps is not None:
             falling = all(
                 later < earlier for earlier, later in zip(self.timesteps, self.timesteps[1:], strict=False)

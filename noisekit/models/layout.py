@@ -43,16 +43,24 @@ def read_index(snapshot: Path) -> Mapping[str, Any]:
     raise CorruptWeights(f"{str(path)!r} is missing or is no index of a diffusers pipeline")
 
 
-#: Components of a pipeline that have no part in making an image from text.
+#: Components of a pipeline that have no part in making an image from text, and the pipelines that read an image by them.
 IDLE = ("safety_checker", "feature_extractor", "image_encoder")
+READING = ("StableVideoDiffusionPipeline",)
+
+
+def idle(kind: type | str) -> tuple[str, ...]:
+    """The components of a pipeline, by its class or the name of that, that have no part in what it makes."""
+    names = [kind] if isinstance(kind, str) else [cls.__name__ for cls in kind.__mro__]
+    return () if set(names) & set(READING) else IDLE
 
 
 def components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Library and class of the components that a pipeline's index names and that an image from text needs."""
+    """Library and class of the components that a pipeline's index names and that what it makes needs."""
+    unused = idle(str(index.get("_class_name")))
     return {
         name: (value[0], value[1])
         for name, value in index.items()
-        if isinstance(value, list) and [type(part) for part in value] == [str, str] and name not in IDLE
+        if isinstance(value, list) and [type(part) for part in value] == [str, str] and name not in unused
     }
 
 

@@ -45,6 +45,7 @@ ADAPTERS: Mapping[str, str] = {
     "Krea2Pipeline": "noisekit.models.krea2:Krea2",
     "ChromaPipeline": "noisekit.models.chroma:Chroma",
     "Lumina2Pipeline": "noisekit.models.lumina2:Lumina2",
+    "StableVideoDiffusionPipeline": "noisekit.models.svd:StableVideo",
 }
 
 #: All that `load_model` takes beside the source.
@@ -69,7 +70,7 @@ def load_model(
     offload: Offload | None = None,
     **settings: Any,
 ) -> Model:
-    """Load a text-to-image model.
+    """Load a text-to-image model, or one that makes frames of an image.
 
     Args:
         source: a card ("sdxl-turbo", see `noisekit list models`), a hub id ("owner/name"), a folder in diffusers' format,
@@ -81,8 +82,9 @@ def load_model(
         dtype: "fp16", "bf16" or "fp32"; by default the card's on an accelerator and fp32 elsewhere.
         device: by default the first accelerator.
         offload: "model" or "sequential".
-        settings: eta, timesteps, tokens, revision, variant, unet, vae, controlnet, control_scale, lora, lora_scale and
-            tiling, as on a `Card`; slicing and checkpointing, as in `Placement`.
+        settings: eta, timesteps, tokens, revision, variant, unet, vae, controlnet, control_scale, lora, lora_scale, tiling,
+            frames, frame_guidance, fps, motion_bucket, noise_aug and decode_chunk, as on a `Card`; slicing and
+            checkpointing, as in `Placement`.
 
     Raises:
         BadValue: on unknown names, and on files that are neither here nor within reach.

@@ -3,7 +3,7 @@
 `sample` walks the pipeline's own scheduler exactly as the pipeline's call does, but keeps the gradient to the noise, takes
 one generator per sample, and encodes each prompt once. Latents stay in fp32 between steps whatever the networks use.
 
-A family says how text becomes tensors (`embed`), how its denoiser is called (`network`), and, where it differs from Stable
+A family says how prompts become tensors (`embed`), how its denoiser is called (`network`), and, where it differs from Stable
 Diffusion, how latents are laid out (`latent_shape`, `pipe_latents`), decoded (`image`) and scheduled (`schedule`, `grid`).
 """
 
@@ -21,9 +21,9 @@ from torch import Tensor
 from noisekit.cost import counted
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError, NotSupported
 from noisekit.models.base import Conditioning, Marker, Model, without_injected
-from noisekit.models.cards import Card
+from noisekit.models.cards import FRAME_SETTINGS, Card
 from noisekit.models.identity import describe
-from noisekit.models.layout import IDLE
+from noisekit.models.layout import idle
 from noisekit.models.memory import is_offloaded, recomputed
 from noisekit.models.networks import one_line
 from noisekit.models.samplers import check_eta, rehearse, set_timesteps, step_settings, walk
@@ -39,6 +39,9 @@ class DiffusersModel(Model, ABC):
     #: The pipeline's component that predicts: "unet" or "transformer".
     denoiser_name: ClassVar[str] = "unet"
 
+    #: Whether it makes sequences of frames, and has the settings of one.
+    makes_frames: ClassVar[bool] = False
+
     #: Whether a text encoder reads as many tokens as it is asked to.
     takes_tokens: ClassVar[bool] = False
 
@@ -48,6 +51,11 @@ class DiffusersModel(Model, ABC):
                 f"tokens={card.tokens} of model {card.name!r} has no meaning: its text encoders read a fixed number; leave "
                 "it out"
             )
+        for name in () if self.makes_frames else FRAME_SETTINGS:
+            if (value := getattr(card, name)) is not None:
+                raise BadValue(
+                    f"{name}={value!r} of model {card.name!r} has no meaning: it makes single images; leave it out"
+                )
         check_eta(pipe.scheduler, card.eta, card.name)
         self.pipe, self.card, self.name = pipe, card, card.name
         pipe.set_progress_bar_config(disable=True)
@@ -92,7 +100,11 @@ class DiffusersModel(Model, ABC):
     def networks(self) -> dict[str, torch.nn.Module]:
         """Every network that has a part in an image, by the pipeline's name for it."""
         parts = self.pipe.components.items()
-        return {name: p for name, p in parts if isinstance(p, torch.nn.Module) and name not in IDLE}
+        return {
+            name: p
+            for name, p in parts
+            if isinstance(p, torch.nn.Module) and name not in idle(type(self.pipe))
+        }
 
     @property
     def usual_size(self) -> tuple[int, int]:
@@ -117,7 +129,7 @@ class DiffusersModel(Model, ABC):
             )
         return height, width
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+    def latent_shape(self, height: int, width: int) -> tuple[int, ...]:
         """(C, h, w) of the noise of an image of so many pixels."""
         scale = self.pipe.vae_scale_factor
         return self.denoiser.config.in_channels, height // scale, width // scale
@@ -171,12 +183,16 @@ class DiffusersModel(Model, ABC):
             x.to(self.denoiser.dtype),
             t.to(x.device),
         )  # asking the pipeline for its device takes milliseconds
-        network = recomputed(self.network, is_offloaded(self.denoiser))
+        network = recomputed(self.network, self.recomputes(self.denoiser))
         if not self.doubles(guidance):
             return counted("denoiser", network(x, t, conditioning.with_prompt, guidance).float(), self)
         u = network(torch.cat([x, x]), t, conditioning.without_and_with, guidance).float()
         without, with_prompt = counted("denoiser", u, self).chunk(2)
         return self.mixed(without, with_prompt, guidance)
+
+    def recomputes(self, network: torch.nn.Module) -> bool:
+        """Whether a gradient computes the whole of a network a second time, instead of keeping what is inside."""
+        return is_offloaded(network)
 
     def mixed(self, without: Tensor, with_prompt: Tensor, guidance: float) -> Tensor:
         """The guided prediction (n, C, h, w) of one that was told no prompt and one that was: u(∅) + ω·(u(c) − u(∅))."""
@@ -193,7 +209,7 @@ class DiffusersModel(Model, ABC):
         scheduler = copy.deepcopy(self.pipe.scheduler)
         try:
             timed = self.timed(scheduler, steps)
-            zeros = torch.zeros(1, self.noise_shape[0], 2, 2, device=self.device)
+            zeros = torch.zeros(1, *self.noise_shape[:-2], 2, 2, device=self.device)
             rehearse(timed, zeros, self.visited(timed), self.step_settings)
         except NoisekitError:
             raise
@@ -256,7 +272,7 @@ class DiffusersModel(Model, ABC):
 
     def decode(self, latents: Tensor) -> Tensor:
         size = len(latents) if torch.is_grad_enabled() else self.card.batch
-        image = recomputed(self.image, is_offloaded(self.pipe.vae))
+        image = recomputed(self.image, self.recomputes(self.pipe.vae))
         with fitting(self.parameters):
             images = [image(part).float() / 2 + 0.5 for part in latents.split(size)]
         return torch.cat([counted("decoder", image.clamp(0, 1), self) for image in images])
@@ -312,7 +328,7 @@ class DiffusersModel(Model, ABC):
         return noise.to(self.denoiser.dtype)
 
     def _check_shape(self, x: Tensor) -> None:
-        if x.dim() != 4 or x.shape[1] != self.noise_shape[0]:
+        if x.shape[1:-2] != self.noise_shape[:-2]:
             expected = f"(batch, {', '.join(map(str, self.noise_shape))})"
             raise BadValue(
                 f"latents of shape {tuple(x.shape)} do not fit model {self.name!r}, which takes {expected}"

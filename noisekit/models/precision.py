@@ -16,7 +16,8 @@ import torch
 def widen(vae: Any) -> None:
     """Turn an autoencoder into fp32 for good."""
     vae.to(torch.float32)
-    vae.post_quant_conv.register_forward_pre_hook(lambda layer, inputs: (inputs[0].to(layer.weight.dtype),))
+    first = getattr(vae, "post_quant_conv", None) or vae.decoder.conv_in
+    first.register_forward_pre_hook(lambda layer, inputs: (inputs[0].to(layer.weight.dtype),))
 
 
 def overflows(vae: Any) -> bool:

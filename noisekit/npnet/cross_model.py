@@ -27,8 +27,8 @@ from noisekit.npnet.network import CHANNELS, NPNetConfig
 
 def stride(config: NPNetConfig, noise_shape: tuple[int, ...]) -> int:
     """k for latents of this shape (C, h, w); raises `NotSupported` where no k fits."""
-    channels, height, width = noise_shape
-    if channels != CHANNELS or height != width or config.size % height:
+    *channels, height, width = noise_shape
+    if channels != [CHANNELS] or height != width or config.size % height:
         raise NotSupported(
             f"an NPNet for latents of {config.noise_shape} cannot serve a model whose latents are {noise_shape}: it takes "
             f"square ones of {CHANNELS} channels, and a size that {config.size} is a multiple of"

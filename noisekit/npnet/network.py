@@ -128,14 +128,14 @@ TINY = NPNetConfig(
 )
 
 
-def suited(noise_shape: tuple[int, int, int], text_shape: tuple[int, int]) -> NPNetConfig:
+def suited(noise_shape: tuple[int, ...], text_shape: tuple[int, int]) -> NPNetConfig:
     """The configuration for a model: the published transformer from 64 × 64 up, the tiny one below.
 
     noise_shape: (C, h, w) of the model; text_shape: (L, D) of its prompt embeddings. Raises `BadValue` where the latents
     are not square or have other than four channels.
     """
-    channels, height, width = noise_shape
-    if channels != CHANNELS or height != width:
+    *channels, height, width = noise_shape
+    if channels != [CHANNELS] or height != width:
         raise BadValue(
             f"NPNet takes square latents of {CHANNELS} channels, and the model's are {noise_shape}"
         )

@@ -51,6 +51,12 @@ SETTINGS: dict[str, Schema] = {
     "lora": {"type": "string", "description": "An adapter, fused into the networks."},
     "lora_scale": {"type": "number", "description": "The adapter's strength."},
     "tiling": {"type": "boolean", "description": "Decode large images in overlapping tiles."},
+    "frames": {"type": "integer", "minimum": 1, "description": "Of a sequence."},
+    "frame_guidance": {"enum": ["linear", "triangle"], "description": "How guidance runs over the frames."},
+    "fps": {"type": "integer", "minimum": 1, "description": "Frames a second that SVD is told."},
+    "motion_bucket": {"type": "integer", "minimum": 0, "description": "How much motion SVD is told."},
+    "noise_aug": {"type": "number", "minimum": 0, "description": "Noise in the image that becomes frames."},
+    "decode_chunk": {"type": "integer", "minimum": 1, "description": "Frames that are decoded at once."},
     "slicing": {"type": "boolean", "description": "Decode image by image."},
     "checkpointing": {"type": "boolean", "description": "Recompute instead of keeping what gradients need."},
 }

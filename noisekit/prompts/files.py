@@ -17,10 +17,12 @@ from typing import Any
 from noisekit.errors import BadValue
 from noisekit.files import check_file
 from noisekit.registry import shortened
-from noisekit.types import LONGEST_PROMPT, ControlledPrompt
+from noisekit.types import LONGEST_PROMPT, ImagePrompt
 
 #: Names of the column that holds the text, in order of preference; case does not matter.
 COLUMNS = ("prompt", "prompts", "text", "caption")
+#: The column that names the picture of a prompt that is an image; beside it a record needs no text.
+IMAGE = "image"
 
 Record = dict[str, Any]
 
@@ -44,7 +46,7 @@ def checked_text(text: Any, where: str) -> str:
     """The text without the space around it; `BadValue` where no text encoder could read it."""
     if not isinstance(text, str):
         raise BadValue(f"{where} holds {shortened(repr(text))} where a text should be")
-    text = ControlledPrompt(text.strip(), text.image) if isinstance(text, ControlledPrompt) else text.strip()
+    text = type(text)(text.strip(), text.image) if isinstance(text, ImagePrompt) else text.strip()
     if len(text) > LONGEST_PROMPT:
         raise BadValue(
             f"{where} holds a prompt of {len(text)} characters ({shortened(text)!r}), more than the {LONGEST_PROMPT} "
@@ -93,7 +95,7 @@ def _table(text: str, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) ->
         )
     _cells(text, delimiter, quoting, strict=True)
     rows = [dict(zip(header, cells, strict=True)) if cells else {column: ""} for _, cells in body]
-    return [{"prompt": row.pop(column)} | row for row in rows]
+    return [_with_text(row, column) for row in rows]
 
 
 def _cells(text: str, delimiter: str, quoting: int, *, strict: bool) -> list[tuple[int, list[str]]]:
@@ -151,7 +153,7 @@ def _record(entry: Any, where: str) -> Record:
         raise _Unreadable(f"holds {shortened(repr(entry))} where a text or a record should be{where}")
     _check_names(names := [name.strip().lower() for name in entry])
     row = dict(zip(names, entry.values(), strict=True))
-    return {"prompt": row.pop(_column(names, where))} | row
+    return _with_text(row, _column(names, where))
 
 
 def _check_names(names: list[str]) -> None:
@@ -161,8 +163,12 @@ def _check_names(names: list[str]) -> None:
         raise _Unreadable(f"has {shortened(repr(twice[0]))} twice; rename one of the two, or take it out")
 
 
+def _with_text(row: Record, column: str) -> Record:
+    return {"prompt": "" if column == IMAGE else row.pop(column)} | row
+
+
 def _column(names: list[str], where: str = "") -> str:
-    for name in COLUMNS:
+    for name in (*COLUMNS, IMAGE):
         if name in names:
             return name
     given = shortened(", ".join(names)) or "none"

@@ -7,6 +7,7 @@ prompts wherever they were read. A prompt never becomes a path: files are named 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +20,16 @@ from noisekit.errors import BadValue, unknown
 from noisekit.paths import given_path
 from noisekit.prompts.cards import SuiteCard, cards
 from noisekit.prompts.download import fetch
-from noisekit.prompts.files import Record, checked_text, read_records
+from noisekit.prompts.files import IMAGE, Record, checked_text, read_records
+from noisekit.prompts.views import REVERSED, read_things, turntable
 from noisekit.registry import shortened
-from noisekit.types import ControlledPrompt
+from noisekit.types import ControlledPrompt, ImagePrompt, pixels_of
 
 #: Columns that sort prompts into categories, the most telling first; GenEval calls its tasks tags.
 CATEGORIES = ("kind", "category", "tag", "challenge")
 
-#: The column that names a prompt's control image.
-CONTROL = "control"
+#: The columns that name a picture, and what it makes of a text.
+PICTURES: Mapping[str, type[ImagePrompt]] = {IMAGE: ImagePrompt, "control": ControlledPrompt}
 
 
 class BundledSuite(NamedTuple):
@@ -45,6 +47,9 @@ BUNDLED = {
     "tiny_train": BundledSuite(
         4000, "other scenes, as the tiny models were trained on: to learn or to measure from"
     ),
+    "turntable": BundledSuite(
+        100, "pictures of things on a turntable, drawn with their views from all around"
+    ),
 }
 
 #: A suite, one of its categories, and a copy of its own: "geneval", "geneval:counting", "geneval=metadata.jsonl".
@@ -56,8 +61,8 @@ class Prompt:
     """One text; `kind` groups it in tables, `unseen` tells a scene with things held out of the tiny world's training.
 
     metadata: everything that the source says besides the text. categories: those of its columns that sort prompts, such as
-    {"category": "Animals", "challenge": "Imagination"}; the first of them is the kind. A text with a control image is a
-    `ControlledPrompt`, whose pixels count in the id.
+    {"category": "Animals", "challenge": "Imagination"}; the first of them is the kind. A prompt with an image is an
+    `ImagePrompt`, whose pixels count in the id.
     """
 
     text: str
@@ -68,8 +73,7 @@ class Prompt:
 
     @cached_property
     def id(self) -> str:
-        control = self.text.control if isinstance(self.text, ControlledPrompt) else ""
-        return hashlib.sha256(f"{self.text}{control}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.text}{pixels_of(self.text)}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ class PromptSuite:
 
 
 def load_prompts(source: str | Path | Sequence[str] | PromptSuite, limit: int | None = None) -> PromptSuite:
-    """The prompts of a suite by name, of a file (.txt, .csv, .tsv, .json, .jsonl) or of a list of texts.
+    """The prompts of a suite by name, of a file (.txt, .csv, .tsv, .json, .jsonl), of a folder of things seen from all
+    around (`prompts.views`) or of a list of texts.
 
     A name may choose a category and may name a local copy of the suite in its public format: "tiny", "drawbench",
     "geneval:counting", "hpsv2:photo", "parti_prompts=PartiPrompts.tsv", "t2i_compbench=FOLDER". Without a copy, public
@@ -106,8 +111,8 @@ def load_prompts(source: str | Path | Sequence[str] | PromptSuite, limit: int | 
 
     Raises `BadValue` on unknown names, on files that are missing, damaged, empty or not text, on a copy with another
     number of prompts than the suite has, on a suite that is neither here nor within reach, on prompts that no text encoder
-    could read, on a limit under 1, and on a control image that cannot be read. A column "control" names each prompt's, as a
-    file beside the prompt file.
+    could read, on a limit under 1, and on a picture that cannot be read. A column "control" names each prompt's control
+    image, a column "image" the picture that is the prompt, with a text or without: files beside the prompt file.
     """
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadValue(f"limit={limit!r} of prompts is not a whole number of 1 or more")
@@ -122,6 +127,8 @@ def _read(source: str | Path | Sequence[str]) -> PromptSuite:
     if named and (named["name"] in (*BUNDLED, *cards())):
         return _by_name(**named.groupdict())
     path = given_path(source)
+    if os.path.isdir(str(path).removesuffix(REVERSED)):
+        return _of_things(path.name, read_things(str(path)))
     try:
         there = path.exists()
     except OSError:  # a name longer than any file's
@@ -180,7 +187,13 @@ def _only(suite: PromptSuite, category: str) -> PromptSuite:
     return PromptSuite(f"{suite.name}:{category}", chosen)
 
 
+def _of_things(name: str, things: Sequence[tuple[ImagePrompt, Mapping[str, Any]]]) -> PromptSuite:
+    return PromptSuite(name, tuple(Prompt(prompt, metadata=record) for prompt, record in things))
+
+
 def _bundled(name: str) -> PromptSuite:
+    if name == "turntable":
+        return _of_things(name, turntable())
     from noisekit.world import parse
     from noisekit.world.suite import suite, training_captions
 
@@ -191,20 +204,30 @@ def _bundled(name: str) -> PromptSuite:
     return PromptSuite(name, tuple(prompts))
 
 
+def _with_picture(text: str, record: Record, folder: Path) -> str:
+    """A text with the picture that its record names, if any; without a text it is called as the picture's file is."""
+    for column, kind in PICTURES.items():
+        if name := str(record.get(column) or "").strip():
+            file = folder / given_path(name)
+            words = text or (file.stem if kind is ImagePrompt else "")
+            return kind(words, file) if words else text
+    return text
+
+
 def _suite(
     name: str, records: Sequence[Record], where: str = "the list of prompts", folder: Path | None = None
 ) -> PromptSuite:
     """Prompts from records that hold the text under "prompt" and anything else beside it.
 
-    folder: where control images lie; without one no record has any.
+    folder: where pictures lie; without one no record has any.
     """
     prompts: dict[str, Prompt] = {}
     empty = 0
     for record in records:
         text = checked_text(record["prompt"], where)
+        if folder is not None:
+            text = _with_picture(text, record, folder)
         empty += not text
-        if text and folder is not None and record.get(CONTROL):
-            text = ControlledPrompt(text, folder / given_path(str(record[CONTROL]).strip()))
         if text and text not in prompts:
             others = {key: value for key, value in record.items() if key != "prompt"}
             named = {
@@ -215,9 +238,10 @@ def _suite(
     words = Counter(str(text) for text in prompts)
     if len(words) < len(prompts):
         ((text, times),) = words.most_common(1)
+        roles = {prompt.role for prompt in prompts if isinstance(prompt, ImagePrompt) and str(prompt) == text}
         raise BadValue(
-            f"{where} holds {shortened(text)!r} with {times} control images; images are compared by prompt and seed, so "
-            "give each its own words, or a file and a store of its own"
+            f"{where} holds {shortened(text)!r} with {times} {' and '.join(sorted(roles))}s; images are compared by prompt "
+            "and seed, so give each its own words, or a file and a store of its own"
         )
     if not prompts:
         raise BadValue(f"{where} holds no prompt; give at least one line of text")

@@ -1,6 +1,7 @@
 """The image grid: for each prompt the standard image first and every method's beside it, from the same noise seed.
 
 Beside each image stands what the method changed, dark on white: 1 − min(1, AMPLIFIED · max over channels |x − x_standard|).
+Frames play, and what changed in them stands still, as their contact sheet.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from noisekit.errors import BadValue
 from noisekit.paths import path_within
-from noisekit.pictures import read_picture
+from noisekit.pictures import animation, read_picture
 from noisekit.report.source import STANDARD
 from noisekit.report.tables import Line
 
@@ -99,7 +100,11 @@ def _picture(
     beside = None if row is standard else _read(standard, folder)
     change = embedded(difference(image, beside)) if beside and beside.size == image.size else ""
     return Picture(
-        embedded(image), change, max(image.size) < LONGEST // 2, fulfilled, f"{label}: {row['prompt']}"
+        _playing(row, folder) or embedded(image),
+        change,
+        max(image.size) < LONGEST // 2,
+        fulfilled,
+        f"{label}: {row['prompt']}",
     )
 
 
@@ -110,6 +115,19 @@ def _read(row: Mapping[Any, Any] | None, folder: Path) -> Image.Image | None:
         return read_picture(path_within(folder, row["image"]))
     except BadValue:  # the page is written without it
         return None
+
+
+def _playing(row: Mapping[Any, Any], folder: Path) -> str:
+    """The animation that lies beside a stored contact sheet, as a data URI; "" where there is none."""
+    file = path_within(folder, row["image"]).with_suffix(".webp")
+    try:
+        with Image.open(file, formats=["WEBP"]) as played:
+            frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(played)]
+    except OSError:
+        return ""
+    for frame in frames:
+        frame.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    return f"data:image/webp;base64,{base64.b64encode(animation(frames)).decode('ascii')}"
 
 
 def difference(image: Image.Image, standard: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 One network, two ways to look at an image. `reward(images, prompts)` keeps the gradient to the image and is what methods
 climb; `reward.judge(images, prompts)` reads the image as the 8-bit file that a person gets and is what evaluators report.
+The reward of a sequence of frames is the mean over its frames.
 Both run in fp32 unless told otherwise. In half precision the networks do, and what follows them, the final product and the
 score's scale, stays in fp32: it would round scores to steps that look like ties. What a score then differs from fp32's by,
 on the weights that ship with noisekit: under a 200th of the scores' spread over images in float16, under a 20th in bfloat16;
@@ -14,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, final, get_args
+from typing import Any, ClassVar, Literal, Self, TypeVar, final, get_args
 
 import torch
 from torch import Tensor
@@ -32,6 +33,8 @@ from noisekit.threads import fitting
 Weights = Literal["tiny", "published"]
 #: What the networks compute in.
 Precision = Literal["float32", "float16", "bfloat16"]
+
+Asked = TypeVar("Asked")
 
 #: The side of the image on which a reward's operations are counted; what reads pixels as they are computes more on more.
 SIDE = 64
@@ -147,22 +150,27 @@ class Reward(Worker):
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         """Scores (B,) of images (B, 3, H, W) in [0, 1], with the gradient to the images. NaN pixels score NaN."""
         checked_images(images, prompts)
-        pixels = self.preprocess.tensor_pixels(images.to(self.device, torch.float32))
-        return self._counted_score(pixels, prompts)
+        frames, words = single_frames(images, prompts)
+        pixels = self.preprocess.tensor_pixels(frames.to(self.device, torch.float32))
+        return self._counted_score(pixels, words, len(images))
 
     @final
     @torch.no_grad()
     def judge(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         """Scores (B,) of the same images stored with 8 bits a channel and resized by Pillow, without gradient."""
         checked_images(images, prompts)
-        pixels = self.preprocess.judged_pixels(images.to(self.device, torch.float32))
-        return self._counted_score(pixels, prompts)
+        frames, words = single_frames(images, prompts)
+        pixels = self.preprocess.judged_pixels(frames.to(self.device, torch.float32))
+        return self._counted_score(pixels, words, len(images))
 
-    def _counted_score(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
+    def _counted_score(self, pixels: Tensor, prompts: Sequence[str], samples: int) -> Tensor:
         with fitting(self.parameters), torch.autocast(self.device.type, enabled=False):
             if self.dtype == torch.float16:
-                return counted("reward", steady(lambda half: self.score(half, prompts), pixels), self)
-            return counted("reward", self.score(pixels.to(self.dtype), prompts), self)
+                scores = steady(lambda half: self.score(half, prompts), pixels)
+            else:
+                scores = self.score(pixels.to(self.dtype), prompts)
+            scores = counted("reward", scores, self)
+            return scores if len(scores) == samples else scores.view(samples, -1).mean(1)
 
     @final
     def specimen(self, network: str) -> tuple[Callable[[Tensor], Tensor], Tensor] | None:
@@ -178,11 +186,18 @@ class Reward(Worker):
         return f"{type(self).__name__}(weights={self.weights!r}, version={self.version!r})"
 
 
+def single_frames(images: Tensor, prompts: Sequence[Asked]) -> tuple[Tensor, list[Asked]]:
+    """Images (B, 3, H, W) and their prompts as they are; frames (B, F, 3, H, W) as B·F images, each with its prompt."""
+    if images.dim() == 4:
+        return images, list(prompts)
+    return images.flatten(0, 1), [prompt for prompt in prompts for _ in range(images.shape[1])]
+
+
 def checked_images(images: Tensor, prompts: Sequence[str]) -> None:
-    """Raise `BadValue` unless images are (B, 3, H, W) floats in [0, 1] with one prompt each."""
+    """Raise `BadValue` unless images are (B, 3, H, W) or (B, F, 3, H, W) floats in [0, 1] with one prompt a sample."""
     if isinstance(prompts, str):
         raise BadValue(f"prompts={prompts!r} is a single text; give a list with one prompt an image")
-    if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+    if images.dim() not in (4, 5) or images.shape[-3] != 3 or not images.is_floating_point():
         raise BadValue(
             f"images of shape {tuple(images.shape)} and type {images.dtype} are not (B, 3, H, W) floats; convert them"
         )

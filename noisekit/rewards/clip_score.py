@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from noisekit.errors import unknown
-from noisekit.rewards.base import Reward
+from noisekit.rewards.base import Reward, single_frames
 from noisekit.rewards.clip import CLIPTowers
 
 #: By convention: how the version reads, the factor of the cosine, and the range.
@@ -73,6 +74,11 @@ class CLIPScore(Reward):
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """Unit embeddings E_image(x) (B, D) of images (B, 3, H, W) in [0, 1], read as `judge` reads them."""
-        pixels = self.preprocess.judged_pixels(images.to(self.device, torch.float32))
-        return self.towers.see(pixels.to(self.dtype))
+        """Unit embeddings E_image(x) (B, D) of images (B, 3, H, W) in [0, 1], read as `judge` reads them.
+
+        That of frames (B, F, 3, H, W) is the direction of their mean.
+        """
+        frames, _ = single_frames(images, ())
+        pixels = self.preprocess.judged_pixels(frames.to(self.device, torch.float32))
+        seen = self.towers.see(pixels.to(self.dtype))
+        return seen if images.dim() == 4 else normalize(seen.unflatten(0, images.shape[:2]).mean(1))

@@ -1,6 +1,6 @@
 """Time grids and their steps, there and back. Solvers know no models: they take a denoise callable."""
 
-from noisekit.solvers.base import Denoiser, EvaluateAt, Grid, ReadAt, Solver
+from noisekit.solvers.base import Denoiser, EulerAt, EvaluateAt, Grid, ReadAt, Solver
 from noisekit.solvers.ddim import DDIM
 from noisekit.solvers.diffusion import DiffusionGrid, sampler_grid, scheduler_grid
 from noisekit.solvers.dpm import DPMSolver
@@ -18,6 +18,7 @@ __all__ = [
     "Denoiser",
     "DiffusionGrid",
     "Euler",
+    "EulerAt",
     "EvaluateAt",
     "FlowGrid",
     "Grid",

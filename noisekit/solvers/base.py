@@ -8,6 +8,7 @@ the network at the known state x_{t−1}, tells it either timestep, and reads th
 
     evaluate_at="target"    u(x_{t−1}, t): the noisier end of the step, as Eq. 2 of "Not All Noises Are Created Equally"
     evaluate_at="current"   u(x_{t−1}, t − 1): the cleaner end, as most inversion code does
+    evaluate_at="literal"   Euler's alone: the target's, told of the state scaled as if it were there, too (see `euler`)
 
 Reading at the told level is what makes a network that predicts v or the sample behave as the same network predicting ε.
 diffusers' DDIMInverseScheduler tells the target and reads at the level of the state (`read_at="state"`); for "epsilon" that
@@ -19,12 +20,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from noisekit.errors import BadValue
+
 EvaluateAt = Literal["target", "current"]
+EulerAt = EvaluateAt | Literal["literal"]
 ReadAt = Literal["told", "state"]
 
 #: u(x, t): unit-variance state (B, C, h, w) and scalar timestep to the raw prediction (B, C, h, w).
@@ -72,8 +76,17 @@ class Grid(ABC):
 class Solver(ABC):
     """An explicit solver of the probability-flow ODE on a grid, with an approximate inverse on the same grid."""
 
-    evaluate_at: EvaluateAt = "target"
+    evaluate_at: EulerAt = "target"
     read_at: ReadAt = "told"
+
+    def __post_init__(self) -> None:
+        if self.evaluate_at == "literal" and not self.scales_states:
+            raise BadValue(
+                "evaluate_at='literal' is a reading of the Euler step in the EDM form; give solver='euler', or 'target'"
+            )
+
+    #: Whether it steps between states of another scale than those that the network is given.
+    scales_states: ClassVar[bool] = False
 
     @abstractmethod
     def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
@@ -89,5 +102,5 @@ class Solver(ABC):
 
     def inverse_points(self, k: int) -> tuple[int, int]:
         """The points at which the network is told to be, and is read, for the inverse step from k + 1 to k."""
-        told = k if self.evaluate_at == "target" else k + 1
+        told = k + 1 if self.evaluate_at == "current" else k
         return told, told if self.read_at == "told" else k + 1

@@ -85,7 +85,7 @@ class DiffusionGrid(Grid):
         return (x - self.s(k) * epsilon) / self.a(k), epsilon
 
     def first_interval(self) -> DiffusionGrid:
-        return DiffusionGrid(self.timesteps[:1], self.alpha_bar[:2], self.prediction, int(self.timestep(1)))
+        return DiffusionGrid(self.timesteps[:1], self.alpha_bar[:2], self.prediction, self.timestep(1).item())
 
 
 def scheduler_grid(

@@ -11,7 +11,13 @@ With σ = √((1 − ā) / ā) and the variance-exploding state X = x·√(σ² 
     denoise:  X_t     = X_{t+1} + (σ_t − σ_{t+1})/σ_{t+1}·(X_{t+1} − D(X_{t+1}; σ_{t+1}))
     invert:   X_{t+1} = (σ_{t+1}·X_t + (σ_t − σ_{t+1})·c_out·u) / ((σ_t − σ_{t+1})·(1 − c_skip) + σ_{t+1})
 
-The inverse solves the denoising step for X_{t+1} exactly where it is linear (c_skip, c_out at σ_{t+1}) and takes u at X_t.
+The inverse solves the denoising step for X_{t+1} exactly where it is linear (c_skip, c_out at σ_{t+1}) and takes u at
+X_t: the paper's Eq. 6. It does not say how the network is given X_t, and there are three readings:
+
+    evaluate_at="target"     u(c_in(σ_t)·X_t; σ_{t+1})          the state in its own scale, told the noisier level
+    evaluate_at="literal"    u(c_in(σ_{t+1})·X_t; σ_{t+1})      X̂_{t+1} replaced by X_t and nothing else
+    evaluate_at="current"    u(c_in(σ_t)·X_t; σ_t)              "the prediction results at x_t"
+
 This σ is a diffusion model's; a flow's own Euler step in its σ is what `ddim` takes there.
 """
 
@@ -31,6 +37,8 @@ from noisekit.solvers.diffusion import PredictionType, diffusion_only
 class Euler(Solver):
     """First order in σ. Its denoising equals DDIM's in exact arithmetic; its inverse does not."""
 
+    scales_states = True
+
     def denoise(self, u: Denoiser, x: Tensor, grid: Grid) -> Tensor:
         grid = diffusion_only(grid, "solver='euler'", "solver='ddim'")
         sigmas = [sigma(ā) for ā in grid.alpha_bar.tolist()]
@@ -49,8 +57,9 @@ class Euler(Solver):
         for k in reversed(range(len(grid))):
             now, end = sigmas[k + 1], sigmas[k]
             c_skip, c_out = coefficients(end, grid.prediction)
-            told = grid.timestep(k if self.evaluate_at == "target" else k + 1)
-            prediction = u(state / math.hypot(now, 1), told)
+            told, _ = self.inverse_points(k)
+            scale = end if self.evaluate_at == "literal" else now
+            prediction = u(state / math.hypot(scale, 1), grid.timestep(told))
             state = (end * state + (now - end) * c_out * prediction) / ((now - end) * (1 - c_skip) + end)
         return state / math.hypot(sigmas[0], 1)
 

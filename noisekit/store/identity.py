@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from noisekit.hashing import digest
-from noisekit.types import Budget, ControlledPrompt, Convention
+from noisekit.types import Budget, Convention, pixels_of
 
 if TYPE_CHECKING:
     from noisekit.methods import NoiseMethod
@@ -41,6 +41,6 @@ def setting_id(model: Model, method: NoiseMethod, budget: Budget, convention: Co
 
 
 def generation_id(setting: str, prompt: str, seed: int) -> str:
-    """The hash of one image: its setting, its prompt, a control image's pixels included, and its seed."""
-    control = {"control": prompt.control} if isinstance(prompt, ControlledPrompt) else {}
-    return digest({"setting": setting, "prompt": prompt, "seed": seed, **control})
+    """The hash of one image: its setting, its prompt, the pixels of its image included, and its seed."""
+    image = {"control": pixels} if (pixels := pixels_of(prompt)) else {}
+    return digest({"setting": setting, "prompt": prompt, "seed": seed, **image})

@@ -95,7 +95,7 @@ class ImageLine(ArmLine, frozen=True, kw_only=True, gc=False):
 
 
 class NoiseLine(Line, frozen=True, kw_only=True, gc=False):
-    """Figures of the noise (C, h, w) of an image, as `evaluation.noise_statistics` defines them."""
+    """Figures of the noise (C, h, w) of an image, as `evaluation.noise_statistics` defines them; frames are channels."""
 
     id: str
     shape: tuple[Side, Side, Side]

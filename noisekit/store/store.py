@@ -12,7 +12,8 @@
     calibrations/<writer>.jsonl   one line a model: seconds per evaluation of each network on some machine
     ballots/<writer>.jsonl     one line a pair of images that was shown to a voter
     votes/<writer>.jsonl       one line an answer of a voter
-    images/<generation>.png    8-bit images, their parameters inside
+    images/<generation>.png    8-bit images, their parameters inside; frames as a contact sheet, see `png`
+    images/<generation>.webp   the same frames, to be looked at
     noises/<generation>.safetensors   the noises themselves, where they were asked for
 
 Every writer appends to files of its own and a fact is a whole line, so any number of processes may write, and the union
@@ -150,7 +151,7 @@ class Store:
             yield from read_lines(file, LINES[kind])
 
     def save_image(self, generation: str, image: Tensor, parameters: Mapping[str, Any]) -> str:
-        """Write an image (3, H, W) and return its path relative to the store."""
+        """Write an image (3, H, W), or frames (F, 3, H, W), and return its path relative to the store."""
         name = f"images/{generation}.png"
         with kept(self.folder, "store"):
             write_png(self.folder / name, image, parameters)
@@ -161,7 +162,7 @@ class Store:
         return ".." not in image and not os.path.isabs(image) and os.path.isfile(self.folder / image)
 
     def image(self, name: str) -> Tensor:
-        """The image (3, H, W) in [0, 1] as it was stored, in steps of 1/255; never a file outside the store."""
+        """The image (3, H, W) in [0, 1], or frames (F, 3, H, W), in steps of 1/255; never a file outside the store."""
         return read_image(path_within(self.folder, name))
 
     def save_noise(self, generation: str, noise: Tensor, injected: Tensor | None = None) -> None:

@@ -12,6 +12,7 @@ from tests.pipelines.sana import sana
 from tests.pipelines.sd import stable_diffusion
 from tests.pipelines.sd3 import sd3
 from tests.pipelines.sdxl import controlled_sdxl, lcm_sdxl, sdxl
+from tests.pipelines.svd import svd
 from tests.pipelines.z_image import z_image
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "sd3",
     "sdxl",
     "stable_diffusion",
+    "svd",
     "z_image",
 ]
