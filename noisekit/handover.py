@@ -183,7 +183,7 @@ def _is_literal(value: Any) -> bool:
 def _draws(model: DiffusersModel) -> bool:
     """Whether the sampler draws fresh noise on its way: a generator is then no longer as it was."""
     scheduler, probe = model.schedule(model.card.steps), torch.Generator()
-    before, zeros = probe.get_state(), torch.zeros(1, model.noise_shape[0], 2, 2, device=model.device)
+    before, zeros = probe.get_state(), torch.zeros(1, *model.noise_shape[:-2], 2, 2, device=model.device)
     walk(
         scheduler,
         lambda x, _: torch.zeros_like(x),

@@ -28,6 +28,7 @@ from noisekit.cli.run import run
 from noisekit.cli.score import score
 from noisekit.cli.screen import help_alone, quiet, say
 from noisekit.cli.seeds import app as seeds
+from noisekit.cli.serve_app import app as serve_app
 from noisekit.cli.status import status
 from noisekit.cli.vote import app as vote
 from noisekit.errors import BadValue
@@ -65,6 +66,7 @@ app.command()(distance)
 app.command()(export)
 app.command()(geneval)
 app.command()(score)
+app.command("app")(serve_app)
 
 
 @app.command()
