@@ -29,6 +29,10 @@ class Outline(Model):
     def doubles(self, guidance: float) -> bool:
         return guided(guidance) and not self.card.told_guidance
 
+    @property
+    def frames(self) -> int:
+        return self.card.frames or 1
+
     def specimen(self, _network: str) -> None:
         return None
 
