@@ -71,7 +71,7 @@ def read_picture(path: Path, what: str = "image") -> Image.Image:
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # what is wrong enough to matter is raised below
             picture = Image.open(file, formats=_kinds())
-            _check_size(picture.size)
+            check_size(picture.size)
             if picture.format == "PNG":  # its decoder passes over the checksums of what it decodes
                 picture.verify()
                 file.seek(0)
@@ -130,7 +130,8 @@ def _kinds() -> tuple[str, ...]:
     return tuple(sorted(set(Image.OPEN) - _NOT_READ))
 
 
-def _check_size(size: tuple[int, int]) -> None:
+def check_size(size: tuple[int, int]) -> None:
+    """Raise `BadValue` where a picture of this size would fill the memory, or is too long for its width."""
     width, height = size
     if width * height > MOST_PIXELS:
         raise BadValue(

@@ -7,26 +7,21 @@ writing, and halves of characters, which stand for bytes of a file's name that a
 
 from __future__ import annotations
 
-import unicodedata
+import re
 
+#: Control characters; separators of lines and paragraphs; halves of characters.
+_HIDDEN = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 #: Marks that turn or isolate the direction of writing: what stands behind them can look like what it is not.
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_STEERING = re.compile(f"[{_HIDDEN}{_TURNING}]")
+_BUT_LINES = re.compile(f"(?!\n)[{_HIDDEN}{_TURNING}]")
 
 
 def shown(text: str, *, lines: bool = False) -> str:
     """`text` with the above escaped; lines: line breaks stay, in a text of our own making."""
-    if text.isprintable():
-        return text
-    return "".join(letter if _plain(letter, lines) else escaped(letter) for letter in text)
+    return (_BUT_LINES if lines else _STEERING).sub(lambda found: escaped(found[0]), text)
 
 
 def escaped(letter: str) -> str:
     r"""A character as Python writes it in ASCII, such as \x1b or \u202e."""
     return letter.encode("unicode_escape").decode("ascii")
-
-
-def _plain(letter: str, lines: bool) -> bool:
-    if letter == "\n":
-        return lines
-    return unicodedata.category(letter) not in _HIDDEN and letter not in _TURNING

@@ -358,6 +358,12 @@ class NoiseResult:
     broken: Mapping[int, str] = field(default_factory=dict)
     injected: Tensor | None = None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the images, and how the search for each went."""
+        from noisekit.card import card
+
+        return card(self)
+
     def check_images(self) -> None:
         """Raise `BadValue` where an image holds values that are not finite: nothing can be drawn or scored of it."""
         for image, prompt, seed in zip(self.images, self.prompts, self.seeds, strict=True):

@@ -29,6 +29,8 @@ ROOMS = (
         "hashing",
         "pickles",
         "pictures",
+        "inline",
+        "card",
         "types",
         "noise",
         "cost",

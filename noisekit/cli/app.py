@@ -13,6 +13,7 @@ from noisekit.cli import options
 from noisekit.cli.compare_runs import compare_runs
 from noisekit.cli.distance import distance
 from noisekit.cli.export import export
+from noisekit.cli.gallery import gallery
 from noisekit.cli.geneval import geneval
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.listing import app as listing
@@ -61,6 +62,7 @@ app.add_typer(tiny, name="tiny")
 app.command()(run)
 app.command()(status)
 app.command()(report)
+app.command()(gallery)
 app.command("compare-runs")(compare_runs)
 app.command()(distance)
 app.command()(export)

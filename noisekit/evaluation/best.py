@@ -14,7 +14,7 @@ in general parametric models"): an arm that is no better than r is taken for it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -36,6 +36,13 @@ class Race:
     def prompts(self) -> int:
         """How many the arms have in common, 0 for a single arm."""
         return self.figures.prompts if self.figures else 0
+
+    def among(self, arms: Sequence[str]) -> Race:
+        """The race of some of the arms alone, on the prompts that all have in common."""
+        if self.figures is None or len(arms) < 2:
+            return Race(tuple(arms), None)
+        cells = self.figures.cells[:, :, [self.arms.index(arm) for arm in arms]]
+        return Race(tuple(arms), replace(self.figures, methods=tuple(arms), cells=cells))
 
     def against(self, reference: str) -> pd.DataFrame:
         """d_a of every arm with its simultaneous 95 % interval: index arm, columns difference, low, high.

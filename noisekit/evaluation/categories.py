@@ -19,8 +19,9 @@ def by_category(
 ) -> pd.DataFrame:
     """One row per (suite, category, model, method): the columns of `statistics.summary` without the cost.
 
-    From a frame with one row an image and a column categories, of lists of names, or else kind; category is "" for a suite
-    as a whole, the first of its rows. A category that holds a whole suite says nothing more and is left out.
+    From a frame with one row an image and a column categories, of lists of names or of names by what they tell, or else
+    kind; category is "" for a suite as a whole, the first of its rows. A category that holds a whole suite says nothing more
+    and is left out.
     """
     tables = []
     for suite, own in suites(frame).items():
@@ -46,6 +47,8 @@ def categories(frame: pd.DataFrame) -> pd.Series:
 def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
+    if isinstance(value, Mapping):  # what is told of a prompt, by what it is told about
+        value = value.values()
     return tuple(map(str, value)) if isinstance(value, Iterable) else ()
 
 

@@ -6,10 +6,12 @@ of its own, and standard is grey.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +27,16 @@ from noisekit.report.source import STANDARD
 WIDE = 10.6  # inches that fill the page
 GREY = "#6b7280"
 INK = "#1f2933"
+TICK, AXIS, GRID = "#52606d", "#9aa5b1", "#e4e7eb"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-_STYLE: dict[Any, Any] = {
+#: The page's names of these colours, which it has for a light and for a dark screen; hollow marks are of the page's own.
+_NAMES = {GREY: "grey", INK: "ink", TICK: "tick", AXIS: "axis", GRID: "grid", "#ffffff": "back"} | {
+    colour: f"c{place}" for place, colour in enumerate(COLOURS, 1)
+}
+
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "noisekit",
     "figure.facecolor": "none",
@@ -41,17 +49,17 @@ _STYLE: dict[Any, Any] = {
     "axes.titley": 1.0,  # where it comes to stand by itself, after a look at every tick
     "axes.labelsize": 9.5,
     "axes.labelcolor": INK,
-    "axes.edgecolor": "#9aa5b1",
+    "axes.edgecolor": AXIS,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e4e7eb",
+    "grid.color": GRID,
     "grid.linewidth": 0.8,
     "text.color": INK,
-    "xtick.color": "#52606d",
-    "ytick.color": "#52606d",
+    "xtick.color": TICK,
+    "ytick.color": TICK,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "legend.frameon": False,
@@ -63,6 +71,11 @@ _STYLE: dict[Any, Any] = {
 class Look:
     colour: str
     marker: str
+
+    @property
+    def css(self) -> str:
+        """The colour as a page says it."""
+        return _named(self.colour)
 
 
 def looks(names: Sequence[str]) -> Mapping[str, Look]:
@@ -106,7 +119,7 @@ def drawing(
 ) -> Iterator[Canvas]:
     """Axes on a figure of width × height inches, styled; in the end an SVG that scales with the page."""
     canvas = Canvas()
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         canvas.figure = Figure(figsize=(width, height), layout="constrained")
         grid = canvas.figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y)
         canvas.axes = list(grid.flat)
@@ -117,8 +130,24 @@ def drawing(
 def _inline(figure: Figure, width: int) -> str:
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # `savefig` draws everything twice
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # text stays text, in the fonts of whoever reads it
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # `savefig` draws everything twice
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = re.sub("#[0-9a-f]{6}", lambda found: _named(found[0]), svg[svg.index("<svg") :])
+    svg = _ALONE.sub("<g", svg)
+    mark = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = _MEANT.sub(lambda found: f"{found[1]}{mark}{found[2]}", svg)
     head = re.sub(r'\s(width|height)="[^"]*"', "", svg[: svg.index(">")])
-    return f'{head} role="img" style="--width: {width}px">{svg[svg.index(">") + 1 :]}'
+    return f'{head} aria-hidden="true" style="--width: {width}px">{svg[svg.index(">") + 1 :]}'
+
+
+#: Names that nothing refers to, and those that something does: as every figure has them, they are not the page's only ones.
+_ALONE = re.compile(r'<g id="[^"]*"')
+_MEANT = re.compile(r'(\bid="|href="#|url\(#)([a-z][0-9a-f]+)')
+
+
+def _named(colour: str) -> str:
+    return f"var(--{_NAMES[colour]})" if colour in _NAMES else colour

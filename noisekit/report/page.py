@@ -1,13 +1,17 @@
-"""One self-contained HTML page about a run: it needs no network, no script and no other file."""
+"""One self-contained HTML page about a run: it needs no network and no other file, and is read without its script too.
+
+It begins with what can be told and the pictures, then what to use for a budget, then the tables, folded. Thumbnails are
+inside; the images themselves are linked where they lie, in the run's folder.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noisekit.errors import BadValue
@@ -15,57 +19,58 @@ from noisekit.files import write_whole
 from noisekit.metrics.info import families
 from noisekit.paths import given_path
 from noisekit.report.categories import categories
+from noisekit.report.chart import CANVAS, charts, judges
 from noisekit.report.claims import claims, strengths
 from noisekit.report.correlation import correlation_table
 from noisekit.report.failures import failures
 from noisekit.report.figure import Look, looks
+from noisekit.report.first.gallery import gallery
+from noisekit.report.first.telling import RULE
+from noisekit.report.first.verdicts import verdicts
 from noisekit.report.gaming import halves
 from noisekit.report.noise import noise_table
 from noisekit.report.parts import breakdown, by_kind
 from noisekit.report.paths import paths
-from noisekit.report.pictures import AMPLIFIED, grid
-from noisekit.report.plots.cost import cost
 from noisekit.report.plots.differences import bars, by_metric
 from noisekit.report.plots.noise import noise
 from noisekit.report.plots.search import against, by_candidate, search
 from noisekit.report.plots.sweeps import sweep
 from noisekit.report.provenance import facts, of_methods, of_models, plan
 from noisekit.report.published import beside, sources
+from noisekit.report.rendering import policy, rendered, script, styles
 from noisekit.report.source import ReportedRun
 from noisekit.report.standing import standings
 from noisekit.report.sweeps import sweeps
-from noisekit.report.tables import DAGGER, Line, Ranking, ranking
+from noisekit.report.tables import Line, Ranking, ranking
 from noisekit.report.versus import LEGEND, Versus
 from noisekit.report.votes import votes
 
 
 def write_report(run: ReportedRun, path: str | Path) -> Path:
     """Write the page of a run to `path` and return it. Raises `BadValue` where it cannot be written."""
-    return _write(render(run), path)
+    return _write(render(run, given_path(path).parent), path)
 
 
 def write_versus(found: Versus, path: str | Path) -> Path:
     """Write the page of two compared runs. Raises `BadValue` where it cannot be written."""
-    return _write(_page("versus.html", {"found": found, "legend": LEGEND}), path)
+    page = rendered("versus.html", {"style": styles(), "found": found, "legend": LEGEND})
+    return _write(page, path)
 
 
-def render(run: ReportedRun) -> str:
-    """The page as text."""
-    return _page("page.html", _content(run))
+def render(run: ReportedRun, place: Path | None = None) -> str:
+    """The page as text; place: the folder that it will lie in, by default the run's."""
+    about = {"style": styles(), "script": script(), "policy": policy(), "base": _base(run.folder, place)}
+    return rendered("page.html", about | _content(run))
 
 
-def _page(template: str, content: Mapping[str, Any]) -> str:
-    environment = Environment(
-        loader=PackageLoader("noisekit.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    style = (files("noisekit.report") / "page.css").read_text(encoding="utf-8")
-    marks = {"dagger": DAGGER, "amplified": AMPLIFIED}
-    environment.globals |= marks  # macros see these too
-    return environment.get_template(template).render(style=Markup(style), **content)
+def _base(folder: Path, place: Path | None) -> str:
+    """How a page at `place` names the folder of its run, with a stroke at the end; "" where it lies in it."""
+    if place is None or place.resolve() == folder.resolve():
+        return ""
+    try:
+        return quote(os.path.relpath(folder.resolve(), place.resolve()).replace(os.sep, "/")) + "/"
+    except ValueError:  # another drive
+        return folder.resolve().as_uri() + "/"
 
 
 def _write(text: str, path: str | Path) -> Path:
@@ -81,8 +86,8 @@ def _write(text: str, path: str | Path) -> Path:
 def _content(run: ReportedRun) -> dict[str, Any]:
     frame, ranked = run.frame(), ranking(run)
     infos = run.metric_info
-    papers = beside(ranked.lines)
-    styles = looks([line.label for line in ranked.lines])
+    papers, told = beside(ranked.lines), claims(run, ranked)
+    looked = looks([line.label for line in ranked.lines])
     analysis, watched = run.noise_analysis(), paths(run)
     kinds = {
         model: by_kind(frame[frame["model"] == model], own, ranked.truth, run.shared)
@@ -96,31 +101,30 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "standings": standings(ranked, {name: info.family for name, info in infos.items() if info.family}),
         "diverse": any(line.diversity for line in ranked.lines),
         "methods": _methods(run, ranked.lines),
-        "claims": claims(run, ranked),
+        "claims": told,
         "strengths": strengths(run, ranked),
         "shared": run.shared,
         "categories": categories(run, ranked),
         "sweep_plots": _sweeps(ranked),
         "failures": failures(run.failures(), {line.method: line.label for line in ranked.lines}),
         "votes": votes(run, {line.method: line.label for line in ranked.lines}),
+        "verdicts": verdicts(ranked, told),
+        "gallery": gallery(run, ranked),
+        "rule": RULE,
+        "charts": charts(run, ranked, looked, watched),
+        "canvas": CANVAS,
         "difference_plots": _drawn(
-            (m, by_metric(o, ranked.metrics, styles)) for m, o in ranked.models.items()
-        ),
-        "cost_plots": _drawn(
-            (m, cost(o, _judges(ranked, m), styles, watched)) for m, o in ranked.models.items()
+            (m, by_metric(o, ranked.metrics, looked)) for m, o in ranked.models.items()
         ),
         "watched": bool(watched),
-        **_searches(run, ranked, styles),
+        **_searches(run, ranked, looked),
         "breakdown": breakdown(frame, ranked.lines, infos[ranked.truth] if ranked.truth else None),
         "kind_plots": _drawn(
-            (model, bars(kinds[model], [line.label for line in own if not line.is_standard], styles))
+            (model, bars(kinds[model], [line.label for line in own if not line.is_standard], looked))
             for model, own in ranked.models.items()
         ),
-        "grids": {
-            model: (own, grid(frame, own, run.folder, ranked.truth)) for model, own in ranked.models.items()
-        },
         "noise_table": noise_table(frame, ranked.lines),
-        "noise_plots": _drawn((m, noise(analysis, own, styles)) for m, own in ranked.models.items()),
+        "noise_plots": _drawn((m, noise(analysis, own, looked)) for m, own in ranked.models.items()),
         "infos": [infos[metric] for metric in ranked.metrics],
         "families": families(infos[metric] for metric in ranked.metrics),
         "optimisers": _optimisers(ranked),
@@ -135,17 +139,17 @@ def _content(run: ReportedRun) -> dict[str, Any]:
     }
 
 
-def _searches(run: ReportedRun, ranked: Ranking, styles: Mapping[str, Look]) -> dict[str, Any]:
+def _searches(run: ReportedRun, ranked: Ranking, looked: Mapping[str, Look]) -> dict[str, Any]:
     """The figures of searches: all of them; those that climb a metric, against the first metric that none of them climbs."""
     traces, infos = run.traces(), [run.metric_info[metric] for metric in ranked.metrics]
     climbing = {
         model: [line for line in own if run.optimised(line.method)] for model, own in ranked.models.items()
     }
-    judge = {model: _judges(ranked, model)[:1] for model in ranked.models}
+    judge = {model: judges(ranked, model)[:1] for model in ranked.models}
     return {
-        "search_plots": _drawn((m, search(traces, own, styles)) for m, own in ranked.models.items()),
+        "search_plots": _drawn((m, search(traces, own, looked)) for m, own in ranked.models.items()),
         "path_plots": _drawn(
-            (m, against(traces, climbing[m], metric, styles)) for m in climbing for metric in judge[m]
+            (m, against(traces, climbing[m], metric, looked)) for m in climbing for metric in judge[m]
         ),
         "halves": {
             model: halves(traces, climbing[model], metric, run.shared)
@@ -154,7 +158,7 @@ def _searches(run: ReportedRun, ranked: Ranking, styles: Mapping[str, Look]) -> 
         },
         "judge": {model: metric for model, metrics in judge.items() for metric in metrics},
         "candidate_plots": _drawn(
-            (f"{line.label} on {model}", by_candidate(traces, line, infos, styles))
+            (f"{line.label} on {model}", by_candidate(traces, line, infos, looked))
             for model, lines in climbing.items()
             for line in lines
         ),
@@ -168,11 +172,6 @@ def _sweeps(ranked: Ranking) -> dict[str, dict[str, Markup]]:
         for model, own in ranked.models.items()
     }
     return {model: own for model, own in plots.items() if own}
-
-
-def _judges(ranked: Ranking, model: str) -> list[str]:
-    """The metrics that cost is weighed against: those held out on a model, or all where none is."""
-    return ranked.held_out(model) or list(ranked.metrics)
 
 
 def _drawn(figures: Iterable[tuple[str, str]]) -> dict[str, Markup]:

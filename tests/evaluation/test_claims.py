@@ -18,7 +18,7 @@ from noisekit.evaluation.bradley_terry import bradley_terry, strengths
 from noisekit.evaluation.categories import by_category
 from noisekit.evaluation.comparisons import comparisons
 from noisekit.evaluation.intervals import Estimate, estimate
-from noisekit.evaluation.power import detectable
+from noisekit.evaluation.power import detectable, needed
 from noisekit.evaluation.significance import holm, wilcoxon_p
 from noisekit.evaluation.wins import Wins, duels, wins
 
@@ -80,6 +80,21 @@ def test_the_detectable_difference_is_statsmodels(prompts: int) -> None:
     found = detectable(Estimate(0.0, 2 / np.sqrt(prompts), prompts - 1, 0.0))
     assert found == pytest.approx(2 * TTestPower().solve_power(nobs=prompts, alpha=0.05, power=0.8), rel=1e-5)
     assert np.isnan(detectable(Estimate(0.0)))
+
+
+@pytest.mark.parametrize("effect", [0.2, 0.5, 1.5])
+@pytest.mark.parametrize("family", [1, 40])
+def test_the_prompts_that_are_needed_are_statsmodels(effect: float, family: int) -> None:
+    level = 1 - 0.05 / family
+    found = needed(Estimate(effect, 1 / np.sqrt(12), 11, 0.0), 12, level=level)
+    expected = TTestPower().solve_power(effect_size=effect, alpha=1 - level, power=0.8)
+    assert found == pytest.approx(np.ceil(expected), abs=1)
+
+
+def test_no_number_of_prompts_tells_nothing_from_nothing() -> None:
+    assert needed(Estimate(0.0, 0.1, 9, 0.0), 10) == np.inf
+    assert np.isnan(needed(Estimate(0.3), 10))
+    assert needed(Estimate(1e4, 0.1, 9, 0.0), 10) == 2
 
 
 def test_four_of_five_experiments_find_the_detectable_difference() -> None:
@@ -201,5 +216,9 @@ def test_categories_are_compared_apart_and_a_prompt_counts_in_each_of_its_own() 
     assert cells.loc[("b", "good"), "n_prompts"] == 4
     assert cells.loc[("b", "good"), "x_low"] > 5
     assert {"calls", "seconds"}.isdisjoint(table.columns)
+    told = frame.assign(
+        categories=[{"kind": f"kind {names[-1]}", "of": "all"} for names in frame["categories"]]
+    )
+    assert set(by_category(told, ["x"])["category"]) == {"", "kind a", "kind b", "kind all"}
     by_kind = by_category(frame.drop(columns=["categories", "suite"]).assign(kind="k"), ["x"])
     assert by_kind["category"].unique().tolist() == [""]

@@ -105,7 +105,7 @@ class SyntheticRun:
         return summary(self.rows, self.metrics, {"truth": 0.0})
 
     def tests(self) -> pd.DataFrame:
-        return comparisons(self.rows, self.metrics, optimised=self.optimised)
+        return comparisons(self.rows, self.metrics, shared=self.shared, optimised=self.optimised)
 
     def bradley_terry(self) -> pd.DataFrame:
         turbo = self.rows[self.rows["model"] == "tiny-turbo"]

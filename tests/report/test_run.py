@@ -21,7 +21,8 @@ def test_a_run_is_shown_even_where_nothing_was_scored(tmp_path: Path) -> None:
     prompts = ["a red circle", "<i>two</i> blue squares"]
     compare(pipeline, selection, prompts, seeds=2, metrics=["truth"], store=store, progress=False)
     page = load_run(store).report().read_text(encoding="utf-8")
-    assert page.count("<img ") == 2 * 2 + 2  # the images, and what selection changed in them
+    assert page.count("<img src=") == 2 * 2 * 2
+    assert "no metric has scored it beside standard" in page
     assert page.count('<tr data-method="selection(') == page.count('<tr class="standard" data-method') == 1
     assert "&lt;i&gt;two&lt;/i&gt; blue squares" in page
     assert "inversion stability" in page

@@ -22,7 +22,7 @@ from noisekit.engine.missing import Contents
 from noisekit.errors import BadValue
 from noisekit.evaluation.rings import sizes
 from noisekit.report import page, write_report
-from noisekit.report.pictures import grid
+from noisekit.report.first.gallery import gallery
 from noisekit.report.tables import ranking
 from noisekit.results import load_run
 from noisekit.store import lines as files
@@ -306,12 +306,13 @@ def store(pristine: Path, tmp_path: Path) -> Path:
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF data")
 def test_in_the_place_of_a_bad_picture_stands_that_there_is_none(store: Path) -> None:
     run = load_run(store)
-    frame, lines = run.frame(), ranking(run).lines
+    frame, ranked = run.frame(), ranking(run)
 
     def missing(shown: pd.DataFrame = frame) -> int:
-        return sum(
-            not picture.source for row in grid(shown, lines, store, "truth") for picture in row.pictures
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "frame", lambda: shown)
+            found = gallery(run, ranked)
+        return sum(not cell.picture.source for scene in found.scenes for cell in scene.cells)
 
     assert missing() == 0
     first = frame["image"][0]
