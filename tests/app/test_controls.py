@@ -31,6 +31,7 @@ def test_untouched_controls_are_the_method_itself(method: str, model: str) -> No
     text = expression(method, inside(method) or "", own, [_shown(control) for control in own])
     assert load_method(text) == load_method(method)
     resolved = load_method(method).resolved(outline(model))
+    assert resolved.cost(outline(model)).calls > 0  # which the page says before anything is loaded
     for control in own:
         assert control.value == getattr(resolved, control.name), control
         assert settings(cls)[control.name].metadata["doc"] in control.about
