@@ -25,8 +25,8 @@ PIPELINES = {
     "lcm-sdxl": Family(lcm_sdxl, {}),
     **FAMILIES,
 }
-QUICK = ("sd", "flux-dev", "sana")
-SLOW = ("sdxl", "lcm-sdxl", "sd3", "pixart", "hunyuan", "flux-schnell", "sana-sprint")
+QUICK = ("sd", "pixart", "sana")
+SLOW = ("sdxl", "lcm-sdxl", "sd3", "flux-dev", "hunyuan", "flux-schnell", "sana-sprint")
 
 #: What a text in a configuration may become, beside a word that nothing knows.
 WORDS = {

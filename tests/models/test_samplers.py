@@ -66,6 +66,9 @@ OFFERING = {
     "flux": flux,
 }
 
+#: Pipelines that offer the samplers of "sd".
+ALIKE = ("sdxl", "hunyuan")
+
 
 def offered(make):
     """All samplers that a pipeline may take, by class and by short name; the one of torchsde where that is installed."""
@@ -76,7 +79,9 @@ def offered(make):
     return [name for name in known if name != "DPMSolverSDEScheduler" or find_spec("torchsde")]
 
 
-@pytest.mark.parametrize("name", OFFERING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in OFFERING]
+)
 @torch.no_grad()
 def test_the_pipelines_own_call_repeats_the_image_of_every_sampler_that_is_offered(name):
     """With `call_kwargs` alone and the generators that were drawn from: what either gives to a step, the other gives."""

@@ -16,6 +16,7 @@ from noisekit.tiny.workers import Crew
 from tests.test_files import room
 
 
+@pytest.mark.slow
 def test_all_stages_build_loadable_weights_and_are_skipped_the_second_time(tmp_path):
     torch.set_num_threads(1)
     work, out = tmp_path / "work", tmp_path / "out"
