@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ from noisekit.rewards.text import PromptCache
 class ImageRewardNetwork(nn.Module):
     """vision: fields of a BlipVisionConfig; text: of a BlipTextConfig; mlp: output widths of its layers, the last 1."""
 
+    #: What a network inside it is made with beside its configuration.
+    made_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {"text": {"add_pooling_layer": False}}
+
     def __init__(self, vision: Mapping[str, Any], text: Mapping[str, Any], mlp: Sequence[int]) -> None:
         from transformers import BlipTextConfig, BlipVisionConfig, BlipVisionModel
         from transformers.models.blip.modeling_blip_text import BlipTextModel
@@ -37,7 +40,7 @@ class ImageRewardNetwork(nn.Module):
         self.vision = BlipVisionModel._from_config(BlipVisionConfig(**vision), **eager)
         # A "decoder" in the configuration has cross-attention; called without is_decoder it still reads both ways.
         config = BlipTextConfig(**{**text, "is_decoder": True})
-        self.text = BlipTextModel._from_config(config, add_pooling_layer=False, **eager)
+        self.text = BlipTextModel._from_config(config, **self.made_with["text"], **eager)
         widths = [config.hidden_size, *mlp]
         self.mlp = nn.Sequential(*(nn.Linear(before, after) for before, after in pairwise(widths)))
 

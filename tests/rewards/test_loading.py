@@ -139,3 +139,35 @@ def test_the_identity_follows_the_weights(clip_folder: Path, tmp_path: Path) -> 
     config = (changed / "preprocessor_config.json").read_text()
     (changed / "preprocessor_config.json").write_text(config.replace("0.4", "0.45"))
     assert CLIPScore.from_folder(changed).identity != same
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "inside"),
+    [
+        ("mps", "CLIPModel", "clip.text_projection"),
+        ("image_reward", "BlipVisionModel", "vision.post_layernorm"),
+    ],
+)
+def test_tensors_that_transformers_has_renamed_are_found(
+    name: str, kind: str, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if a newer transformers called a tensor otherwise than the file does, and knew of it."""
+    conversion = pytest.importorskip("transformers.conversion_mapping")
+    folder = shutil.copytree(loading.BUNDLED / name, tmp_path / name)
+    before = load_reward(name, folder)(torch.full((1, 3, 32, 32), 0.25), ["a red circle"])
+    file, (start, own) = folder / "model.safetensors", inside.split(".")
+    tensors = {key.replace(inside, f"{start}.former_{own}"): value for key, value in load_file(file).items()}
+    assert any("former_" in key for key in tensors)
+    save_file(tensors, file, {"format": "pt"})
+    loading.release()
+    with pytest.raises(CorruptWeights, match="lacks"):
+        load_reward(name, folder)
+    known = conversion.get_checkpoint_conversion_mapping
+    rename = conversion.WeightRenaming(rf"former_{own}", own)
+    monkeypatch.setattr(
+        conversion,
+        "get_checkpoint_conversion_mapping",
+        lambda asked: [rename] if asked == kind else known(asked),
+    )
+    after = load_reward(name, folder)(torch.full((1, 3, 32, 32), 0.25), ["a red circle"])
+    assert torch.equal(before, after)

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from noisekit.errors import CorruptWeights
-from noisekit.rewards.checkpoint import check_tensors, read_tensors
-from noisekit.rewards.folders import DAMAGE, WEIGHTS, damaged, read_config, require, shards
+from noisekit.rewards.checkpoint import filled, read_tensors
+from noisekit.rewards.folders import WEIGHTS, read_config, require, shards
 from noisekit.rewards.preprocess import CLIP_MEAN, CLIP_STD, FILE
 
 TOKENIZER = "tokenizer_config.json"
@@ -22,12 +21,7 @@ TOKENIZER = "tokenizer_config.json"
 
 def save_as(build: Callable[[], nn.Module], tensors: Mapping[str, Any], source: Path, target: Path) -> None:
     """Write the tensors, which must be exactly those of the network that `build` makes, as safetensors."""
-    try:
-        with torch.device("meta"):
-            expected = build().state_dict()
-    except DAMAGE as error:
-        raise damaged(source, error) from error
-    check_tensors(tensors, expected, source)
+    filled(build, tensors, source)
     _save(tensors, source, target)
 
 
