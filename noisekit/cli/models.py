@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,3 +51,36 @@ def fetch(
                 "equal to the hub's" if got.compared else "whole; offline, so not compared with the hub's"
             )
             say(f"  {need.repo}: {got.files} files, {got.size / 1e9:.3g} GB, {checked}; in {folder}")
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="A card that is published as one file, or that file.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to write it (default for a card: where it is looked for).")
+    ] = None,
+) -> None:
+    """Turn SV3D-U's published file into a folder in diffusers' format, which all of noisekit loads.
+
+    Every tensor of the file has to be one that the networks have, and the other way round.
+
+    \b
+    Examples:
+      noisekit models convert sv3d-u
+      noisekit models convert sv3d_u.safetensors runs/sv3d-u
+    """
+    from noisekit.errors import BadValue
+    from noisekit.models.cards import cards
+    from noisekit.models.conversion import convert as convert_file
+    from noisekit.models.places import checkpoint_file, converted_folder
+    from noisekit.paths import given_path
+
+    card = cards().get(source)
+    if card is not None and card.checkpoint is None:
+        raise BadValue(f"model {source!r} is published as a folder already; there is nothing to convert")
+    if card is None and folder is None:
+        raise BadValue(f"no folder was given for {source!r}; write `noisekit models convert {source} FOLDER`")
+    file = given_path(source) if card is None else checkpoint_file(card)
+    target = converted_folder(card) if folder is None and card is not None else given_path(folder or "")
+    convert_file(file, target)
+    say(f"{target}: converted from {file}; `--model {source if folder is None else target}` runs it")

@@ -59,6 +59,7 @@ class Card:
     Args:
         name: by which it is asked for.
         repo: hub id of the weights, or a path relative to the bundled ones.
+        checkpoint: the one file of the repository that holds all of it, where that is no folder; see `conversion`.
         bundled: whether they come with noisekit.
         revision: of the repository.
         variant: of its files, such as "fp16".
@@ -97,6 +98,7 @@ class Card:
 
     name: str
     repo: str = ""
+    checkpoint: str | None = None
     bundled: bool = False
     revision: str | None = None
     variant: str | None = None

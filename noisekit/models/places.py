@@ -28,8 +28,10 @@ def needs(card: Card) -> list[Need]:
     """What a card needs of the hub, the pipeline first; nothing where it lies on this machine."""
     elsewhere = _elsewhere(card).items()
     parts = [_need(card, name, text) for name, text in elsewhere if _local(card, text) is None]
-    if _local(card, card.repo) is not None:
+    if _local(card, card.repo) is not None or _converted(card) is not None:
         return [part for part in parts if part is not None]
+    if card.checkpoint is not None:
+        return [Need(card.repo, card.revision, inside=card.checkpoint)]
     without = frozenset(name for part in _elsewhere(card) for name in PARTS[part])
     pipeline = Need(card.repo, card.revision, card.variant, without=without)
     return [pipeline, *(part for part in parts if part is not None)]
@@ -37,7 +39,36 @@ def needs(card: Card) -> list[Need]:
 
 def pipeline_folder(card: Card) -> Path:
     """The folder of a card's pipeline, downloaded if it has to be; `BadValue` says how else to get it."""
-    return _local(card, card.repo) or _folder(card, needs(card)[0])
+    found = _local(card, card.repo) or _converted(card)
+    if found is None and card.checkpoint is not None:
+        raise BadValue(
+            f"model {card.name!r} is published as one file, {card.checkpoint!r} of {card.repo!r} ({about(card)}); `noisekit "
+            f"models fetch {card.name}` downloads it, and `noisekit models convert {card.name}` turns it into a folder once"
+        )
+    return found or _folder(card, needs(card)[0])
+
+
+def converted_folder(card: Card) -> Path:
+    """Where the folder goes that a card's checkpoint is turned into: beside what the hub's client keeps for others."""
+    from huggingface_hub import cached_assets_path
+
+    return Path(cached_assets_path("noisekit", "converted", card.name))
+
+
+def checkpoint_file(card: Card) -> Path:
+    """The file of a card's checkpoint, downloaded if it has to be."""
+    assert card.checkpoint is not None
+    here = _local(card, card.repo)
+    if here is not None:
+        return here / card.checkpoint
+    return _folder(card, Need(card.repo, card.revision, inside=card.checkpoint)) / card.checkpoint
+
+
+def _converted(card: Card) -> Path | None:
+    if card.checkpoint is None:
+        return None
+    folder = converted_folder(card)
+    return folder if (folder / "model_index.json").is_file() else None
 
 
 def part(card: Card, name: str) -> Path | None:

@@ -53,6 +53,12 @@ class OrbitPipeline(StableVideoDiffusionPipeline):
         weights = guidance_by_frame(most, scale.shape[1], self.course)
         return weights.to(scale).view(1, -1, 1, 1, 1).expand_as(scale)
 
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether ω is above 1, though no frame's own weight may be."""
+        scale = self._guidance_scale
+        return bool((scale.max() if isinstance(scale, Tensor) else scale) > 1)
+
     def _get_add_time_ids(
         self,
         fps: int,

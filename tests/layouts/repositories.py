@@ -288,6 +288,32 @@ def sd3(transformer: str, dtype: str, variants: tuple[str | None, ...]) -> Repos
     )
 
 
+def svd(frames: int) -> Repository:
+    """Stable Video Diffusion, of either length: an eye instead of a text encoder."""
+    levels = {"prediction_type": "v_prediction", "timestep_type": "continuous", "use_karras_sigmas": True}
+    levels |= {"sigma_max": 700.0, "sigma_min": 0.002, "timestep_spacing": "leading"}
+    sees = {
+        "crop_size": {"height": 224, "width": 224},
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_processor_type": "CLIPImageProcessor",
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        "size": {"shortest_edge": 224},
+    }
+    return Repository(
+        "StableVideoDiffusionPipeline",
+        {
+            "feature_extractor": ("transformers", "CLIPImageProcessor", sees),
+            "image_encoder": encoder("CLIPVisionModelWithProjection", Network("clip_vision", HALF_TOO)),
+            "scheduler": scheduler("EulerDiscreteScheduler", EULER | levels),
+            "unet": diffuser(
+                "UNetSpatioTemporalConditionModel", Network("svd", HALF_TOO, config={"num_frames": frames})
+            ),
+            "vae": diffuser("AutoencoderKLTemporalDecoder", Network("vae_temporal", HALF_TOO)),
+        },
+        beside=("LICENSE.md", "README.md", "output_tile.gif", "svd.safetensors"),
+    )
+
+
 def sana(pipeline: str, transformer: str, sampler: tuple[str, str, Any], variant: str | None) -> Repository:
     return Repository(
         pipeline,
@@ -436,6 +462,8 @@ REPOSITORIES: Mapping[str, Repository] = {
             "vae": diffuser("AutoencoderKL", Network("vae_16_8", **BF16)),
         },
     ),
+    "stabilityai/stable-video-diffusion-img2vid": svd(14),
+    "stabilityai/stable-video-diffusion-img2vid-xt": svd(25),
     "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS": pixart("pixart_sigma", sigma=True),
     "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers": sana("SanaPipeline", "sana", _FLOW_DPM, "bf16"),
     "Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers": sana("SanaPipeline", "sana_15", _FLOW_DPM, None),

@@ -14,6 +14,7 @@ from torch import Tensor
 from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import load_method
 from noisekit.models import load_model
+from noisekit.models.outline import outline
 from noisekit.models.sv3d import guidance_by_frame
 from noisekit.noise import NoiseSource
 from noisekit.solvers import DDIM, Euler
@@ -175,6 +176,15 @@ class TestThereAndBack:
         along = gradient / gradient.norm()
         slope = (value(noise + 0.05 * along) - value(noise - 0.05 * along)) / 0.1
         torch.testing.assert_close(slope.float(), gradient.norm(), rtol=2e-2, atol=0)
+
+
+@pytest.mark.parametrize(("card", "frames"), [("svd", 14), ("svd-xt", 25), ("sv3d-u", 21), ("sdxl", 1)])
+def test_a_card_says_what_a_clip_costs_before_it_is_loaded(card: str, frames: int) -> None:
+    """One call of a clip is one evaluation of the denoiser; every frame is one of each reward."""
+    model = outline(card)
+    cost = load_method("best_of(n=2, rewards='hps:1')").cost(model)
+    assert cost.reward == 2 * frames
+    assert cost.denoiser == 2 * 2 * model.card.steps
 
 
 class TestPrompts:
