@@ -66,3 +66,20 @@ def test_what_an_installed_package_adds_is_asked_of_its_class(monkeypatch: pytes
 @pytest.mark.parametrize("name", sorted(BUNDLED))
 def test_a_bundled_suite_has_as_many_prompts_as_listed(name: str) -> None:
     assert len(load_prompts(name)) == BUNDLED[name].entries
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_starts_gives_its_table(root: Path) -> None:
+    command = [
+        sys.executable,
+        "benchmarks/start.py",
+        "--rounds",
+        "1",
+        "--commands",
+        "--help",
+        "status STORE/run",
+    ]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert rows[2:] == ["(torch, diffusers and the pipeline alone)", "`--help`", "`status run`"]

@@ -53,7 +53,20 @@ class Found:
 def run_search(
     plan: Plan, *, store: str | Path | None = None, executor: str = "inprocess", progress: bool = True
 ) -> Found:
-    """Run the search of a plan, or go on with it. Raises `BadValue` where the plan has none, or cannot be searched on."""
+    """Run the search of a plan, or go on with it: tried on one half of the prompts, judged on the other.
+
+    Args:
+        plan: With the key `search`.
+        store: The folder that keeps all images (None: the plan's own); what it holds is not done again.
+        executor: How the work is spread: "inprocess", "ray", or "ray:ADDRESS".
+        progress: Whether to show a bar.
+
+    Returns:
+        All trials, the best of them, and what it is worth on the prompts that it was not chosen by.
+
+    Raises:
+        BadValue: The plan has no search or a single prompt, or every trial failed.
+    """
     wanted = plan.search
     if wanted is None:
         raise BadValue("the plan has no key 'search'; `run_plan` runs it")

@@ -102,17 +102,24 @@ class PromptSuite:
 
 
 def load_prompts(source: str | Path | Sequence[str] | PromptSuite, limit: int | None = None) -> PromptSuite:
-    """The prompts of a suite by name, of a file (.txt, .csv, .tsv, .json, .jsonl), of a folder of things seen from all
-    around (`prompts.views`) or of a list of texts.
+    """Read the prompts that a comparison runs over.
 
-    A name may choose a category and may name a local copy of the suite in its public format: "tiny", "drawbench",
-    "geneval:counting", "hpsv2:photo", "parti_prompts=PartiPrompts.tsv", "t2i_compbench=FOLDER". Without a copy, public
-    suites are downloaded once and kept. limit: only the first so many.
+    Args:
+        source: A suite by name, a file (.txt, .csv, .tsv, .json, .jsonl), a folder of things seen from all around
+            (`prompts.views`), or a list of texts. A name may choose a category and may name a local copy of the suite in its
+            public format: "tiny", "drawbench", "geneval:counting", "hpsv2:photo", "parti_prompts=PartiPrompts.tsv",
+            "t2i_compbench=FOLDER". Without a copy, public suites are downloaded once and kept. A column "control" names each
+            prompt's control image, a column "image" the picture that is the prompt, with a text or without: files beside the
+            prompt file.
+        limit: Only the first so many (None: all).
 
-    Raises `BadValue` on unknown names, on files that are missing, damaged, empty or not text, on a copy with another
-    number of prompts than the suite has, on a suite that is neither here nor within reach, on prompts that no text encoder
-    could read, on a limit under 1, and on a picture that cannot be read. A column "control" names each prompt's control
-    image, a column "image" the picture that is the prompt, with a text or without: files beside the prompt file.
+    Returns:
+        The prompts in order, each once.
+
+    Raises:
+        BadValue: The name is unknown; a file is missing, damaged, empty or not text; a copy has another number of prompts
+            than the suite; a suite is neither here nor within reach; a prompt is such that no text encoder could read it;
+            a picture cannot be read; the limit is under 1.
     """
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadValue(f"limit={limit!r} of prompts is not a whole number of 1 or more")

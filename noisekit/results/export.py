@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import duckdb
 import pandas as pd
 
 from noisekit.errors import BadValue, Unwritable
@@ -50,12 +49,21 @@ def save(frame: pd.DataFrame, path: Path, *, safe_csv: bool = False) -> None:
     try:
         with whole(path.resolve()) as part:
             if path.suffix.lower() == ".parquet":
-                duckdb.from_df(frame).write_parquet(str(part))
+                _write_parquet(frame, part)
             else:
                 plain = frame.map(_harmless) if safe_csv else frame
                 plain.to_csv(part, index=False, quoting=_quoting(plain))
-    except (OSError, duckdb.IOException) as error:
+    except OSError as error:
         raise Unwritable(f"table {str(path)!r} cannot be written: {error}") from None
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    import duckdb  # only where it is asked for
+
+    try:
+        duckdb.from_df(frame).write_parquet(str(path))
+    except duckdb.IOException as error:
+        raise OSError(str(error)) from error
 
 
 def _quoting(frame: pd.DataFrame) -> Literal[0, 2]:
