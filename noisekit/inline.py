@@ -1,6 +1,6 @@
 """Pictures inside a page: as data URIs, so that the page needs no other file.
 
-A picture is shrunk to `SIDE` pixels and written as WebP, without loss where that takes few enough bytes, else with loss, and
+A picture is shrunk to `SIDE` pixels and written as WebP, without loss where a pixel may take a byte, else with loss, and
 smaller still where it has to be: a page of thousands of pictures stays a page. Several frames are one that plays.
 """
 
@@ -32,7 +32,7 @@ def data_uri(content: bytes, kind: str) -> str:
 def thumbnail(frames: Sequence[Image.Image], most: int = MOST, side: int = SIDE) -> bytes:
     """Frames of one size, often a single one, as WebP in `most` bytes or fewer, `side` pixels or fewer on a side."""
     small = [_within(frame, side) for frame in frames]
-    if small[0].size == frames[0].size:
+    if small[0].size == frames[0].size and small[0].width * small[0].height <= most:
         exact = _webp(small, lossless=True)
         if len(exact) <= most:
             return exact

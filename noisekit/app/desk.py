@@ -61,7 +61,7 @@ class Reports:
         with self._lock:
             changed = max(path.stat().st_mtime for path in [store, *store.glob("*/*.jsonl")])
             if self._written.get(run) != changed:
-                write_report(load_run(store), page)
+                write_report(load_run(store), page, place=store)
                 self._written[run] = changed
         return page
 

@@ -145,8 +145,8 @@ def _application(desk: Any) -> Any:
             path = path_within(desk.offer.folder(run) / "images", name)
         except BadValue as wrong:
             return Response(str(wrong), status_code=404, media_type="text/plain")
-        is_png = path.suffix == ".png" and path.is_file()
-        return FileResponse(path, media_type="image/png") if is_png else Response(status_code=404)
+        kind = {".png": "image/png", ".webp": "image/webp"}.get(path.suffix)
+        return FileResponse(path, media_type=kind) if kind and path.is_file() else Response(status_code=404)
 
     with gr.Blocks(title="noisekit", analytics_enabled=False, fill_width=True) as pages:
         gr.HTML("<h1>noisekit</h1>", elem_id="title")

@@ -46,9 +46,12 @@ from noisekit.report.versus import LEGEND, Versus
 from noisekit.report.votes import votes
 
 
-def write_report(run: ReportedRun, path: str | Path) -> Path:
-    """Write the page of a run to `path` and return it. Raises `BadValue` where it cannot be written."""
-    return _write(render(run, given_path(path).parent), path)
+def write_report(run: ReportedRun, path: str | Path, place: Path | None = None) -> Path:
+    """Write the page of a run to `path` and return it. Raises `BadValue` where it cannot be written.
+
+    place: the folder from which it finds the images of the run, where that is not its own: a server may show it elsewhere.
+    """
+    return _write(render(run, place or given_path(path).parent), path)
 
 
 def write_versus(found: Versus, path: str | Path) -> Path:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import matplotlib
 import numpy as np
@@ -29,7 +29,7 @@ from noisekit.paths import given_path, path_within
 from noisekit.pictures import read_picture
 from noisekit.report.figure import STYLE, wrapped
 from noisekit.report.first.cells import SMALL
-from noisekit.report.first.telling import telling
+from noisekit.report.first.telling import Reason, telling
 from noisekit.report.source import ReportedRun
 from noisekit.report.tables import Line, Ranking, ranking
 from noisekit.shown import shown
@@ -201,7 +201,7 @@ def _chosen(
     """By the rule; where it finds too few, the first prompts of the run go after."""
     infos = {name: run.metric_info[name] for name in ranked.metrics}
     found = telling(own, lines, infos, math.ceil(count / 3))
-    kinds = [[one for one in found if one.reason == reason] for reason in ("gain", "loss", "typical")]
+    kinds = [[one for one in found if one.reason == reason] for reason in get_args(Reason)]
     turns = [one for one in chain.from_iterable(zip_longest(*kinds)) if one is not None]
     rows = [
         Row(one.prompt, one.seed, f"{one.reason} of {one.label}" if one.label else one.reason)

@@ -151,6 +151,10 @@ def test_a_page_elsewhere_finds_the_images_of_its_run(make_run: Callable[..., An
     page = write_report(run, tmp_path / "pages here" / "it.html").read_text(encoding="utf-8")
     (name,) = re.findall(r'<a class="picture" href="([^"]+)"', page)
     assert (tmp_path / "pages here" / unquote(name)).resolve() == (tmp_path / run.rows["image"][0]).resolve()
+    served = write_report(run, tmp_path / "pages here" / "it.html", place=run.folder).read_text(
+        encoding="utf-8"
+    )
+    assert f'<a class="picture" href="{run.rows["image"][0]}"' in served
 
 
 def test_the_first_screen_alone_is_text_and_thumbnails(shown_run: Any) -> None:

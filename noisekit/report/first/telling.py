@@ -7,6 +7,7 @@
 
 For each model the prompts with the largest agreed gains come first, then those with the largest agreed losses, then typical
 ones, where all methods lie closest to their own medians of size: of each `EACH`, a prompt once, at the seed that shows it.
+Where nothing was scored beside standard, the first prompts stand for all.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ RULE = (
     f"Chosen by a rule, not by eye: for each model the {EACH} prompts with the largest agreed gains of any method, the "
     f"{EACH} with the largest agreed losses, and {EACH} typical ones. A change is the mean over the metrics that the method "
     "did not climb, each in units of its own spread; it is agreed where no two of these metrics contradict each other. "
-    "Typical is where all methods lie closest to their medians."
+    "Typical is where all methods lie closest to their medians. Where nothing can be compared, the first ones are shown."
 )
 
-Reason = Literal["gain", "loss", "typical"]
+Reason = Literal["gain", "loss", "typical", "first"]
 
 
 @dataclass(frozen=True)
 class Telling:
-    """Why a prompt at a seed is shown; label: the method that it is shown for, "" for typical ones."""
+    """Why a prompt at a seed is shown; label: the method that it is shown for, "" for typical and first ones."""
 
     prompt: str
     seed: int
@@ -58,7 +59,7 @@ def telling(
     scores = grids(frame, metrics) if metrics else {}
     others = [line for line in lines if not line.is_standard and line.method in scores]
     if STANDARD not in scores or not others:
-        return []
+        return _begin(frame, each)
     sizes, agreed = _sizes(scores, others, [infos[name] for name in metrics])
     prompts = list(dict.fromkeys(frame["prompt"]))
     seeds = sorted(set(frame["seed"]))
@@ -74,7 +75,13 @@ def telling(
         for method, prompt, seed in _first(order, taken, each):
             label = "" if reason == "typical" else others[method].label
             found.append(Telling(prompts[prompt], int(seeds[seed]), reason, label))
-    return found
+    return found or _begin(frame, each)
+
+
+def _begin(frame: pd.DataFrame, each: int) -> list[Telling]:
+    """The first prompts, each at the first of its seeds."""
+    first = frame.groupby("prompt", sort=False)["seed"].min().head(each)
+    return [Telling(str(prompt), int(seed), "first", "") for prompt, seed in first.items()]
 
 
 def _sizes(
