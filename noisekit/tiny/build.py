@@ -16,6 +16,7 @@ from noisekit.tiny import (
     hps,
     image_reward,
     mps,
+    orbit,
     pick_score,
     pictures,
     turbo,
@@ -41,6 +42,7 @@ STAGES: dict[str, Callable[[Path, Path, Recipe], None]] = {
     "pick_score": pick_score.build,
     "image_reward": image_reward.build,
     "mps": mps.build,
+    "orbit": orbit.build,
 }
 
 

@@ -29,6 +29,10 @@ class Recipe:
     image_reward_samples: int = 384_000  # images
     mps_samples: int = 208_000
     mps_rank_samples: int = 24_000
+    orbit_things: int = 1_600
+    orbit_shard: int = 400
+    orbit_vae_samples: int = 9_600
+    orbit_samples: int = 24_000  # clips
 
 
 #: A step or two of every stage, which show that it runs.
@@ -51,4 +55,8 @@ SMOKE = Recipe(
     image_reward_samples=128,
     mps_samples=64,
     mps_rank_samples=64,
+    orbit_things=8,
+    orbit_shard=4,
+    orbit_vae_samples=64,
+    orbit_samples=32,
 )
