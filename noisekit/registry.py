@@ -43,6 +43,7 @@ OWN_METHODS = {
     "cosine": "noisekit.methods.cosine:Cosine",
     "reno": "noisekit.methods.reno:ReNO",
     "npnet": "noisekit.methods.npnet:GoldenNoise",
+    "hypernoise": "noisekit.methods.hypernoise:HyperNoise",
     "golden_seeds": "noisekit.golden_seeds.method:GoldenSeeds",
     "inversion": "noisekit.methods.inversion:Inversion",
     "repaint": "noisekit.methods.repaint:Repaint",

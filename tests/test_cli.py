@@ -71,6 +71,10 @@ COMMANDS = [
     "score",
     "rewards fetch",
     "rewards convert",
+    "learn collect",
+    "learn train",
+    "learn convert",
+    "learn rewards",
     "npnet collect",
     "npnet train",
     "npnet convert",
@@ -244,7 +248,9 @@ def test_a_network_is_trained_on_collected_pairs_and_used(
     command += ["--weights", "tiny"]
     code, out, err = type_in(*command, "--out", "pairs")
     assert code == 0, err
-    assert out == "pairs: 6 pairs, scored by clip_score (tiny weights) and color_red\n"
+    assert re.fullmatch(
+        r"pairs: 6 pairs, scored by clip_score \(tiny weights\) and color_red, mean cosine 0\.\d+\n", out
+    )
     sample, samples = StableDiffusion.sample, []
 
     def interrupted(*arguments: object) -> object:
@@ -359,6 +365,13 @@ BAD: dict[str, tuple[list[str], str]] = {
     "pairs by weights that are not there": (
         ["npnet", "collect", "--model", "MODEL", "--weights", "not-there", "--out", "pairs"],
         "weights='not-there' of reward 'hps'",
+    ),
+    "pairs by an unknown method": (["learn", "collect", "--method", "ren", "--out", "pairs"], "'ren'"),
+    "pairs of a part that is none": (["learn", "collect", "--shard", "3/2", "--out", "pairs"], "'3/2'"),
+    "rewards without updates": (["learn", "rewards", "--updates", "0", "--out", "net"], "updates=0"),
+    "rewards through many steps": (
+        ["learn", "rewards", "--model", "MODEL", "--weights", "tiny", "--out", "net"],
+        "one-step",
     ),
     "training on no pairs": (["npnet", "train", "pictures", "--out", "net"], "noisekit npnet collect"),
     "training without a rate": (["npnet", "train", "pictures", "--lr", "0", "--out", "net"], "lr=0"),

@@ -354,6 +354,32 @@ def test_the_walks_of_the_guide_keep_the_laws(path: Any) -> None:
         method(AnalyticModel(steps=4), PROMPTS)
 
 
+def test_what_the_guide_learns_is_worth_something(tmp_path: Path) -> None:
+    from noisekit.methods.by_method import ByMethod
+    from noisekit.npnet.collect import collect
+
+    names, model = written("method.md"), AnalyticModel(steps=1, components=1, batch=16)
+    taught = nk.load_method("reno(steps=6, rewards='color_red:1', weights='tiny')")
+    collect(
+        model,
+        [f"{text} {i}" for text in PROMPTS for i in range(8)],
+        [0],
+        tmp_path / "pairs",
+        recipe=ByMethod(taught),
+    )
+    names["learn_shift"](tmp_path / "pairs", tmp_path / "shift")
+    method = names["Shift"](artefact=str(tmp_path / "shift"))
+    laws = names["TestMirror"]()
+    laws.test_a_batch_in_any_order_equals_its_singles(method, model, PROMPTS)
+    laws.test_the_images_are_those_of_its_noise(method, model, PROMPTS)
+    laws.test_the_announced_cost_is_the_cost(method, model, PROMPTS)
+    red = nk.load_reward("color_red")
+    before, after = (way(model, PROMPTS).images for way in (nk.load_method("standard"), method))
+    assert (red(after, PROMPTS) - red(before, PROMPTS)).mean() > 0
+    with pytest.raises(nk.errors.BadValue, match="learn one first"):
+        names["Shift"]()(model, PROMPTS)
+
+
 def test_the_metric_of_the_guide_keeps_the_laws() -> None:
     import torch
 

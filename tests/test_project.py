@@ -42,6 +42,7 @@ ROOMS = (
         "models",
         "rewards",
         "npnet",
+        "hypernoise",
         "methods",
         "handover",
     ),

@@ -16,6 +16,7 @@ from noisekit.cli.export import export
 from noisekit.cli.gallery import gallery
 from noisekit.cli.geneval import geneval
 from noisekit.cli.interrupt import kept_in
+from noisekit.cli.learn import app as learn
 from noisekit.cli.listing import app as listing
 from noisekit.cli.method import app as method
 from noisekit.cli.models import app as models
@@ -46,6 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(learn, name="learn")
 app.add_typer(listing, name="list")
 app.add_typer(method, name="method")
 app.add_typer(models, name="models")

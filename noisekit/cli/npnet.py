@@ -1,10 +1,11 @@
-"""`noisekit npnet`: collect pairs of noises, train a network on them, and convert a published one."""
+"""`noisekit npnet`: collect pairs of noises, train a network on them, and convert a published one; parts of `learn`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +20,12 @@ from noisekit.paths import given_path
 
 app = typer.Typer(
     help="Train a network that turns a random noise into a golden one.",
-    epilog="Start with: noisekit npnet collect --limit 500 --out build/pairs",
+    epilog="The same commands are under `noisekit learn`, which also trains on rewards.",
     callback=help_alone,
     invoke_without_command=True,
 )
 
 
-@app.command()
 def collect(
     out: Annotated[Path, typer.Option(help="Folder for the pairs; what it holds is not done again.")],
     model: Annotated[str, typer.Option(help="A card, a folder or a hub id.")] = "tiny",
@@ -34,6 +34,12 @@ def collect(
     ] = "tiny_train",
     limit: Annotated[int | None, typer.Option(help="Only the first so many prompts.")] = None,
     seeds: Annotated[int, typer.Option(help="Pairs per prompt: seeds 0, 1, …")] = 1,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="A method whose noises are the better ones, such as 'reno(steps=20)' (default: re-denoising)."
+        ),
+    ] = None,
     variant: Annotated[
         str, typer.Option(help="Re-denoising as in the paper, or as in its released code: paper, released.")
     ] = "paper",
@@ -50,30 +56,45 @@ def collect(
             help="Weights of the metrics: tiny, published or a path (default: tiny for bundled models, else published)."
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Only the pairs of a part of the prompts: 3/16 is the third of sixteen."),
+    ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Keep noises and latents in half precision: half the disk.")
+    ] = False,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
 ) -> None:
-    """Make pairs of a noise and its re-denoised one, and score the images of both.
+    """Make pairs of a noise and a better one, re-denoised or found by a method, and score the images of both.
 
-    Run it again with more prompts, seeds or metrics: only what is missing is computed.
+    Run it again with more prompts, seeds or metrics: only what is missing is computed. Several processes may add to one
+    folder, each with a part of the prompts (--shard) or seeds of its own.
 
     \b
     Examples:
-      noisekit npnet collect --limit 500 --out build/pairs
-      noisekit npnet collect --seeds 3 --strong 5.5 --metrics hps,clip_score --out build/pairs
-      noisekit npnet collect --model sdxl --prompts pick_a_pic --steps 10 --weights published --out build/sdxl
+      noisekit learn collect --limit 500 --out build/pairs
+      noisekit learn collect --seeds 3 --strong 5.5 --metrics hps,clip_score --out build/pairs
+      noisekit learn collect --model tiny-turbo --method "reno(steps=20)" --out build/reno-pairs
+      noisekit learn collect --model sdxl --prompts pick_a_pic --steps 10 --weights published --out build/sdxl
     """
+    from noisekit.methods import load_method
+    from noisekit.methods.by_method import ByMethod, warn_unless_learnable
     from noisekit.methods.rewarded import usual_weights
-    from noisekit.npnet.collect import Recipe, scored_by
+    from noisekit.npnet.collect import Pairing, Recipe, scored_by
     from noisekit.npnet.collect import collect as run
+    from noisekit.plan.shard import Shard
     from noisekit.plan.sources import ModelSource
     from noisekit.prompts import load_prompts
     from noisekit.rewards import check_weights, load_reward
 
     if seeds < 1:
         raise BadValue(f"seeds={seeds!r} is not a whole number of 1 or more")
-    texts = load_prompts(prompts, limit).texts
-    recipe = Recipe(variant, strong, weak)  # type: ignore[arg-type]  # checked there
+    part = Shard.parse(shard or "1/1")
+    texts = load_prompts(prompts, limit).texts[part.index - 1 :: part.count]
+    recipe: Pairing = Recipe(variant, strong, weak)  # type: ignore[arg-type]  # checked there
+    if method is not None:
+        recipe = ByMethod(load_method(method, weights=weights))
     quiet()
     source = ModelSource(model, {"steps": steps, "guidance": guidance})
     chosen, names = weights or usual_weights([source.outline().card]), registry.split(metrics)
@@ -88,14 +109,17 @@ def collect(
             out,
             recipe=recipe,
             metrics=judges,
+            half=half,
             progress=sys.stderr.isatty(),
         )
+    cosine = warn_unless_learnable(done)
     by = {name: scored_by(done, name) for name in names}
     scored = [f"{name} ({own} weights)" if own not in ("", "none") else name for name, own in by.items()]
-    say(f"{out}: {len(done)} pairs{', scored by ' if scored else ''}{' and '.join(scored)}")
+    say(
+        f"{out}: {len(done)} pairs{', scored by ' if scored else ''}{' and '.join(scored)}, mean cosine {cosine:.3f}"
+    )
 
 
-@app.command()
 def train(
     folder: Annotated[Path, typer.Argument(help="Folder of pairs.")],
     out: Annotated[Path, typer.Option(help="Folder for the network; an unfinished training goes on.")],
@@ -122,14 +146,15 @@ def train(
     no_text: Annotated[bool, typer.Option("--no-text", help="Leave the text branch out.")] = False,
     seed: Annotated[int, typer.Option(help="Of weights, split and order.")] = 0,
 ) -> None:
-    """Train a network on pairs; its folder then goes to the method npnet.
+    """Train an NPNet on pairs; its folder then goes to the method npnet.
 
     \b
     Examples:
-      noisekit npnet train build/pairs --out build/npnet
-      noisekit npnet train build/pairs --out build/picky --margin 0.01 --lr 0.001 --epochs 10
-      noisekit npnet train build/pairs --out build/tuned --from sdxl.pth --epochs 5
+      noisekit learn train build/pairs --out build/npnet
+      noisekit learn train build/pairs --out build/picky --margin 0.01 --lr 0.001 --epochs 10
+      noisekit learn train build/pairs --out build/tuned --from sdxl.pth --epochs 5
     """
+    from noisekit.methods.by_method import warn_unless_learnable
     from noisekit.models import load_model
     from noisekit.npnet.pairs import Collection
     from noisekit.npnet.train import Training
@@ -147,6 +172,7 @@ def train(
         seed=seed,
     )
     pairs = Collection.read(folder)
+    warn_unless_learnable(pairs)
     quiet()
     settings = {"steps": pairs.said("steps"), "guidance": pairs.said("sampling_guidance")}
     loaded = load_model(model, **settings)
@@ -169,7 +195,6 @@ def train(
     )
 
 
-@app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A published .pth file: SDXL, DreamShaper or Hunyuan-DiT.")],
     out: Annotated[Path, typer.Argument(help="Folder for the network; it must not be there yet.")],
@@ -180,7 +205,7 @@ def convert(
 
     \b
     Example:
-      noisekit npnet convert sdxl.pth build/sdxl-npnet
+      noisekit learn convert sdxl.pth build/sdxl-npnet
     """
     from noisekit.files import whole_folder
     from noisekit.npnet.hub import HubNPNet
@@ -199,6 +224,16 @@ def convert(
         f"{out}: NPNet for latents of {config.size} × {config.size} and prompt embeddings of {config.tokens} × "
         f"{config.width}, {count} parameters, alpha {network.alpha.item():.2g}, beta {network.beta.item():.3g}"
     )
+
+
+def add_to(other: typer.Typer, name: str) -> None:
+    """Make the three commands those of an app that is called `name`, in their examples too."""
+    for command in (collect, train, convert):
+        words = cleandoc(command.__doc__ or "").replace("noisekit learn", f"noisekit {name}")
+        other.command(help=words)(command)
+
+
+add_to(app, "npnet")
 
 
 @contextmanager

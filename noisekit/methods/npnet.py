@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,6 @@ class GoldenNoise(NoiseMethod):
         return network
 
 
-@cache
+@lru_cache(maxsize=4)
 def _loaded(folder: Path, _weights: str, device: torch.device) -> NPNet:
     return load_network(folder, device)

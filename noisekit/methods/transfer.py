@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any, Self
 
 import torch
@@ -106,6 +106,6 @@ class Transfer(Wrapper):
             yield Candidate(best.noise, info={**candidate.info, **score})
 
 
-@cache
+@lru_cache(maxsize=2)  # they are large
 def _loaded(name: str, device: torch.device) -> Model:
     return load_model(name, device=device)

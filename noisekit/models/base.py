@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -105,6 +106,11 @@ class Model(Worker):
     @abstractmethod
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         """Encode prompts; each distinct prompt is encoded once and then kept."""
+
+    @contextmanager
+    def texts_within(self, most: int) -> Iterator[None]:
+        """While it is entered, no more than so many bytes of encoded prompts are kept."""
+        yield
 
     def unread(self, prompts: Sequence[str]) -> dict[str, str]:
         """The prompts that the text encoder does not read whole, with the reason."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -150,6 +151,14 @@ class DiffusersModel(Model, ABC):
     @cached_property
     def _nothing(self) -> Mapping[str, Tensor]:
         return self.embed_nothing()
+
+    @contextmanager
+    def texts_within(self, most: int) -> Iterator[None]:
+        usual, self._texts.most = self._texts.most, min(most, self._texts.most)
+        try:
+            yield
+        finally:
+            self._texts.most = usual
 
     def unread(self, prompts: Sequence[str]) -> dict[str, str]:
         """The prompts that no text encoder reads whole, with the reason: unknown words, or cut words."""

@@ -136,7 +136,7 @@ class SanaSprint(TransformerModel):
         scale = scheduler.config.sigma_data
         x = clean = noise * scale
         for t in self.visited(scheduler):
-            s = t.sin() / (t.cos() + t.sin())
+            s = _level(t)
             length = (s**2 + (1 - s) ** 2).sqrt()
             state = x / scale * length
             velocity = self.predict(state, s, conditioning, self.card.guidance)
@@ -147,6 +147,9 @@ class SanaSprint(TransformerModel):
     def visited(self, scheduler: Any) -> Tensor:
         """All but the last, which is the clean end."""
         return scheduler.timesteps[:-1]
+
+    def first_timestep(self) -> Tensor:
+        return _level(super().first_timestep())
 
     def pipe_latents(self, noise: Tensor) -> Tensor:
         return noise
@@ -162,3 +165,8 @@ class SanaSprint(TransformerModel):
     def _intermediate(self, steps: int) -> float | None:
         """The angle between two steps, which the scheduler takes for two steps only."""
         return self.usual("intermediate_timesteps") if steps == 2 else None
+
+
+def _level(t: Tensor) -> Tensor:
+    """The flow's level s at angle t."""
+    return t.sin() / (t.cos() + t.sin())

@@ -28,6 +28,8 @@ class Texts:
     def __init__(self, encode: Callable[[Sequence[str]], Encoded], batch: int) -> None:
         self._encode, self._batch = encode, batch
         self._kept: dict[str, Encoded] = {}
+        self._held = 0
+        self.most = KEPT
 
     def __call__(self, prompts: Sequence[str]) -> list[Encoded]:
         """What the encoder makes of each prompt, (1, …) each, on the CPU."""
@@ -39,20 +41,16 @@ class Texts:
             tensors = {name: tensor.cpu() for name, tensor in self._encode(texts).items()}
             for i, text in enumerate(texts):
                 found[text] = {name: tensor[i : i + 1].clone() for name, tensor in tensors.items()}
+                self._held += _bytes(found[text])
         self._kept |= found
-        self._forget_down_to(KEPT)
+        while self._held > self.most:
+            self._held -= _bytes(self._kept.pop(next(iter(self._kept))))
         return [found[text] for text in prompts]
 
     def forget(self) -> None:
         """Give up everything that was kept."""
         self._kept.clear()
-
-    def _forget_down_to(self, most: int) -> None:
-        held = sum(_bytes(encoded) for encoded in self._kept.values())
-        for text in list(self._kept):
-            if held <= most:
-                return
-            held -= _bytes(self._kept.pop(text))
+        self._held = 0
 
 
 def _bytes(encoded: Encoded) -> int:

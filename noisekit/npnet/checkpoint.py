@@ -51,18 +51,26 @@ def find_artefact(name: str) -> Path:
 
 
 @cache
-def from_hub(repository: str, revision: str | None = None) -> Path:
-    """The folder to which a hub's repository was downloaded, now or earlier; raises `BadValue` if neither is possible."""
+def from_hub(
+    repository: str,
+    revision: str | None = None,
+    files: tuple[str, ...] = (CONFIG, WEIGHTS, CARD),
+    what: str = "npnet",
+) -> Path:
+    """The folder to which the files of a hub's repository were downloaded, now or earlier; `what` they are for.
+
+    Raises `BadValue` if neither is possible.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        folder = snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD])
+        folder = snapshot_download(repository, revision=revision, allow_patterns=list(files))
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = re.split(r"\.\s|\n", str(error))[0] or type(error).__name__
         raise BadValue(
-            f"artefact {repository!r} of npnet is no file or folder here, and no repository of that name could be read from "
-            f"the hub or its cache ({reason[:200]}); give a path, or go online once"
+            f"artefact {repository!r} of {what} is no file or folder here, and no repository of that name could be read "
+            f"from the hub or its cache ({reason[:200]}); give a path, or go online once"
         ) from error
     return Path(folder)
 

@@ -6,6 +6,8 @@
 Zhou et al. 2024, "Golden Noise for Diffusion Models", arXiv 2411.09502: ω_l is the guidance of sampling, ω_w = 1; pairs with
 s_0 + m < s_0′ by HPSv2 and m = 0 are kept. Here every pair is kept with its scores, so that training chooses the metric and
 the margin. Published sizes: 100,000 pairs for SDXL at 10 steps.
+
+That recipe for x′_T is one of several: whatever has the members of `Pairing` will do, such as a whole method (`ByMethod`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -31,9 +33,23 @@ from noisekit.solvers.re_denoise import ReDenoise, re_denoise
 SHARD = 256
 
 
+class Pairing(Protocol):
+    """How x′_T comes from x_T. needs: what the model must be able to do."""
+
+    needs: ClassVar[tuple[Marker, ...]]
+
+    def about(self, model: Model) -> dict[str, Any]:
+        """What decides x′_T besides the model and x_T, in JSON."""
+
+    def better(self, model: Model, source: NoiseSource) -> Tensor:
+        """x′_T (B, C, h, w) of x_T, the source's initial noise."""
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How x′_T comes from x_T. guidance: ω_l (None: the model's); inversion_guidance: ω_w."""
+    """Re-denoising. guidance: ω_l (None: the model's); inversion_guidance: ω_w."""
+
+    needs: ClassVar[tuple[Marker, ...]] = (Marker.INVERTIBLE,)
 
     variant: ReDenoise = "paper"
     guidance: float | None = None
@@ -46,6 +62,12 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1000:
                 raise BadValue(f"{name}={value!r} is outside 0…1000")
+
+    def about(self, model: Model) -> dict[str, Any]:
+        return asdict(self) | {"guidance": model.card.guidance if self.guidance is None else self.guidance}
+
+    def better(self, model: Model, source: NoiseSource) -> Tensor:
+        return self.golden(model, source.prompts, source.initial)
 
     @torch.no_grad()
     def golden(self, model: Model, prompts: Sequence[str], noise: Tensor) -> Tensor:
@@ -67,9 +89,10 @@ def collect(
     seeds: Sequence[int],
     folder: str | Path,
     *,
-    recipe: Recipe | None = None,
+    recipe: Pairing | None = None,
     metrics: Sequence[Reward] = (),
     shard: int = SHARD,
+    half: bool = False,
     progress: bool = False,
 ) -> Collection:
     """Add the pairs of all prompts and seeds that a folder lacks, and the scores that its pairs lack.
@@ -79,19 +102,20 @@ def collect(
         prompts: each with every seed.
         seeds: of the noises.
         folder: of the collection, begun or gone on with.
-        recipe: how a noise gets its better one (None: as published).
+        recipe: how a noise gets its better one (None: re-denoising as published).
         metrics: by what both images of a pair are scored.
         shard: pairs a file.
+        half: whether noises and latents are kept in half precision, which training does not mind.
         progress: whether to show bars.
 
     Raises:
-        NotSupported: for a model that cannot be inverted.
+        NotSupported: for a model that lacks what the recipe needs.
         BadValue: for a folder of other pairs or other files.
     """
-    model.require("npnet collect", (Marker.INVERTIBLE,))
     recipe = recipe or Recipe()
-    collection = Collection.prepare(folder, _about(model, recipe))
-    done = {(line["prompt"], line["seed"]) for part in collection.shards() for line in part.lines}
+    model.require("learn collect", recipe.needs)
+    collection = Collection.prepare(folder, _about(model, recipe) | ({"half": True} if half else {}))
+    done = {(line["prompt"], line["seed"]) for part in collection.each() for line in part.lines}
     wanted = [(prompt, seed) for seed in seeds for prompt in prompts]
     missing = [pair for pair in wanted if pair not in done]
     with tqdm(
@@ -100,37 +124,32 @@ def collect(
         for start in range(0, len(missing), shard):
             part = missing[start : start + shard]
             lines: list[Line] = [{"prompt": prompt, "seed": seed, "scores": {}} for prompt, seed in part]
-            collection.add(lines, _sampled(model, recipe, part))
+            collection.add(lines, _sampled(model, recipe, part, half))
             bar.update(len(part))
-    for written in tqdm(
-        collection.shards(), desc="scores", unit="shard", disable=not progress or not metrics
-    ):
+    for written in tqdm(collection.each(), desc="scores", unit="shard", disable=not progress or not metrics):
         _score(model, written, metrics)
     return collection
 
 
-def _about(model: Model, recipe: Recipe) -> dict[str, Any]:
-    how = asdict(recipe) | {"guidance": model.card.guidance if recipe.guidance is None else recipe.guidance}
+def _about(model: Model, recipe: Pairing) -> dict[str, Any]:
     sampling = {"steps": model.card.steps, "sampling_guidance": model.card.guidance}
-    return {"model": model.name, "model_id": fingerprint(model.identity)} | sampling | how
+    return {"model": model.name, "model_id": fingerprint(model.identity)} | sampling | recipe.about(model)
 
 
 @torch.no_grad()
-def _sampled(model: Model, recipe: Recipe, pairs: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
-    """The noises of some (prompt, seed), their golden noises, and the clean latents from both."""
+def _sampled(
+    model: Model, recipe: Pairing, pairs: Sequence[tuple[str, int]], half: bool
+) -> dict[str, Tensor]:
+    """The noises of some (prompt, seed), their better noises, and the clean latents from both."""
     prompts = [prompt for prompt, _ in pairs]
-    noises = NoiseSource(model.noise_shape, prompts, [seed for _, seed in pairs], device=model.device)
-    golden = recipe.golden(model, prompts, noises.initial)
+    source = NoiseSource(model.noise_shape, prompts, [seed for _, seed in pairs], device=model.device)
+    ends = {"source": source.initial, "target": recipe.better(model, source)}
     conditioning = model.encode(prompts)
-    latents = [
-        model.sample(noise, conditioning, noises.sampler_generators()) for noise in (noises.initial, golden)
-    ]
-    return {
-        "source": noises.initial,
-        "target": golden,
-        "source_latents": latents[0],
-        "target_latents": latents[1],
+    latents = {
+        f"{end}_latents": model.sample(noise, conditioning, source.sampler_generators())
+        for end, noise in ends.items()
     }
+    return {name: tensor.half() if half else tensor for name, tensor in (ends | latents).items()}
 
 
 @torch.no_grad()
@@ -148,7 +167,9 @@ def _score(model: Model, shard: Shard, metrics: Sequence[Reward]) -> None:
         return
     tensors, prompts = shard.tensors(), [line["prompt"] for line in shard.lines]
     scores: list[dict[str, Any]] = [{} for _ in shard.lines]
-    images = {end: model.decode(tensors[f"{end}_latents"].to(model.device)) for end in ("source", "target")}
+    images = {
+        end: model.decode(tensors[f"{end}_latents"].to(model.device).float()) for end in ("source", "target")
+    }
     for metric in lacking:
         judged = {end: metric.judge(pictures, prompts).tolist() for end, pictures in images.items()}
         for i, own in enumerate(scores):
@@ -160,5 +181,7 @@ def _score(model: Model, shard: Shard, metrics: Sequence[Reward]) -> None:
 
 def scored_by(collection: Collection, metric: str) -> str:
     """By whose weights of a metric the pairs were scored: "tiny", "published", the name of a file; "" where nobody said."""
-    scores = [line["scores"].get(metric, {}) for shard in collection.shards() for line in shard.lines]
-    return " and ".join(sorted({score["by"] for score in scores if "by" in score}))
+    lines = (line for shard in collection.each() for line in shard.lines)
+    return " and ".join(
+        sorted({str(s["by"]) for line in lines if "by" in (s := line["scores"].get(metric, {}))})
+    )

@@ -181,8 +181,12 @@ class Collection:
         return there
 
     def shards(self) -> list[Shard]:
-        """All shards in the order of writing."""
-        return [Shard.read(path) for path in self._paths()]
+        """All shards in the order of writing, with all their lines."""
+        return list(self.each())
+
+    def each(self) -> Iterator[Shard]:
+        """The shards one after another, so that no more than one is in memory."""
+        return (Shard.read(path) for path in self._paths())
 
     def _paths(self) -> list[Path]:
         files = sorted(self.folder.glob("*.jsonl"))
@@ -204,11 +208,11 @@ class Collection:
 
     def distinct(self) -> Iterator[tuple[Shard, list[int]]]:
         """The shards, and which of their pairs no earlier one holds: two writers may have made the same."""
-        met: set[tuple[str, int]] = set()
-        for shard in self.shards():
+        met: set[bytes] = set()  # a million texts would take ten times as much
+        for shard in self.each():
             fresh = []
             for i, line in enumerate(shard.lines):
-                pair = (line["prompt"], line["seed"])
+                pair = hashlib.blake2b(f"{line['seed']} {line['prompt']}".encode(), digest_size=16).digest()
                 if pair not in met:
                     met.add(pair)
                     fresh.append(i)
@@ -218,61 +222,13 @@ class Collection:
         """The number of pairs."""
         return sum(len(fresh) for _, fresh in self.distinct())
 
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs in memory: prompts, source and target (N, C, h, w), and how many there were before the filter."""
-
-    prompts: Sequence[str]
-    source: Tensor
-    target: Tensor
-    collected: int
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-
-def load_pairs(collection: Collection, metric: str | None = None, margin: float = 0.0) -> Pairs:
-    """The pairs with s_0 + margin < s_0′, s_0 and s_0′ the scores of the images of the noise and of the better one.
-
-    Args:
-        collection: of pairs.
-        metric: that scored them, or several with commas between them (None: all pairs are kept).
-        margin: by how much the better one must be better, by each of them.
-
-    Raises:
-        BadValue: where pairs have no score by that metric, or none are left.
-        CorruptWeights: where noises are not finite, or not of one shape.
-    """
-    prompts: list[str] = []
-    sources: list[Tensor] = []
-    targets: list[Tensor] = []
-    collected = 0
-    for shard, fresh in collection.distinct():
-        collected += len(fresh)
-        judges = filters(metric)
-        gaining = [i for i in fresh if all(_gain(shard.lines[i], name) > margin for name in judges)]
-        if gaining:
-            tensors = shard.tensors()
-            noises = [tensors[name][gaining] for name in ("source", "target")]
-            if sources and noises[0].shape[1:] != sources[0].shape[1:]:
-                raise CorruptWeights(
-                    f"{str(shard.path)!r}.safetensors holds noises of another shape than the shards before it"
-                )
-            if not all(torch.isfinite(noise).all() for noise in noises):
-                raise CorruptWeights(
-                    f"{str(shard.path)!r}.safetensors holds noises that are not finite; delete its two files to collect "
-                    "its pairs again, in fp32 if half precision made them so"
-                )
-            prompts += [shard.lines[i]["prompt"] for i in gaining]
-            sources.append(noises[0])
-            targets.append(noises[1])
-    if not prompts:
-        raise BadValue(
-            f"none of the {collected} pairs in {str(collection.folder)!r} gain more than {margin:g} by "
-            f"{metric}; lower the margin or collect more pairs"
-        )
-    return Pairs(prompts, torch.cat(sources), torch.cat(targets), collected)
+    def mean_cosine(self) -> float:
+        """Of the noises of the first shard, before and after; 1 where there is none."""
+        for path in self._paths()[:1]:
+            tensors = Shard.read(path).tensors()
+            before, after = (tensors[name].float().flatten(1) for name in ("source", "target"))
+            return torch.cosine_similarity(before, after).mean().item()
+        return 1.0
 
 
 def filters(metric: str | None) -> tuple[str, ...]:
@@ -280,7 +236,7 @@ def filters(metric: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in (metric or "").split(",") if name.strip()))
 
 
-def _gain(line: Line, metric: str) -> float:
+def gain(line: Line, metric: str) -> float:
     """s_0′ − s_0 of a pair; none where an image could not be judged."""
     scores = line["scores"].get(metric)
     if scores is None:

@@ -7,6 +7,10 @@ tenth of the pairs for validation, no averaging, schedule or clipping, the last 
 prompt's embedding (the public trainer gives the first prompt's to the whole batch). Validation prompts are none of the
 training ones, which asks more than leaving pairs out.
 
+Pairs stream from their shards and prompt embeddings are kept up to a bound, so that memory does not grow with the number of
+pairs. Processes that `accelerate launch` or `torchrun` started share each batch, and learn what one would, up to rounding
+and the residual branch's drop path. A training that was stopped goes on in mid-epoch, on a CPU as if it had not been.
+
 Losses are means over elements. Two trivial predictions stand beside them: `identity`, x_T itself, and `shift`, x_T and the
 training pairs' mean difference. Only below both has the network learnt anything of the prompt or the noise.
 """
@@ -14,12 +18,11 @@ training pairs' mean difference. Only below both has the network learnt anything
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -32,11 +35,16 @@ from noisekit.models.base import Model
 from noisekit.npnet.checkpoint import artefact_hash, find_artefact, save_artefact
 from noisekit.npnet.collect import scored_by
 from noisekit.npnet.network import NPNet, NPNetConfig, suited
-from noisekit.npnet.pairs import Collection, Pairs, filters, fingerprint, load_pairs
+from noisekit.npnet.pairs import Collection, filters, fingerprint
 from noisekit.npnet.start import begin_from, sizes_from
+from noisekit.npnet.stream import Batch, Kept, batches, select, split
+from noisekit.npnet.together import Together
 from noisekit.paths import given_path
 from noisekit.pickles import read_pickle, write_pickle
 from noisekit.rewards.folders import DAMAGE, damaged
+
+#: Bytes of encoded prompts that are kept while training, and batches after which an epoch is saved.
+TEXTS, SAVED = 256 * 2**20, 500
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,9 @@ def train(
     start: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Train on a collection of the model's pairs, all kept ones in memory, and write an artefact.
+    """Train on a collection of the model's pairs and write an artefact.
 
-    Every epoch is saved, so that the same call goes on after an interruption; a finished one returns its card.
+    It is saved on its way, so that the same call goes on after an interruption; a finished one returns its card.
 
     Args:
         collection: of pairs.
@@ -109,9 +117,10 @@ def train(
             f"the pairs in {str(collection.folder)!r} are those of model {collection.said('model')!r}, and {model.name!r} "
             "as it was loaded is another or has other weights; give their model, or collect them anew"
         )
-    pairs = load_pairs(collection, training.metric, training.margin)
-    learnt, held_out = _split(pairs, training.seed)
-    text_shape = model.encode(pairs.prompts[:1]).positive.shape[1:]
+    pairs = select(collection, training.metric, training.margin)
+    learnt, held_out = split(pairs, training.seed)
+    prompts = pairs.read(0).prompts[:1]
+    text_shape = model.encode(prompts).positive.shape[1:]
     before = None if start is None else find_artefact(str(start))
     if before is None:
         sizes = config or suited(model.noise_shape, (text_shape[0], text_shape[1]))
@@ -123,9 +132,11 @@ def train(
         | {"pairs": dict(collection.about), "n": len(pairs), "config": sizes.json()}
         | ({} if before is None else {"start": artefact_hash(before)})
     )
-    with kept(folder), only_writer(folder):
-        loop = _Loop(model, sizes, training, folder / "training.pt", asked, before)
-        loop.run(learnt, held_out, progress)
+    together = Together(model.device)
+    with kept(folder), together.alone(only_writer(folder)), model.texts_within(TEXTS):
+        loop = _Loop(model, sizes, training, folder / "training.pt", asked, together, before)
+        trivial = _trivial(learnt, held_out)
+        loop.run(learnt, held_out, trivial["identity"], progress)
         card = {
             "model": {"name": collection.said("model"), "id": collection.said("model_id")},
             "pairs": {name: value for name, value in collection.about.items() if not name.startswith("model")}
@@ -139,42 +150,32 @@ def train(
             "parameters": sum(p.numel() for p in loop.network.parameters()),
             "alpha": None if loop.network.alpha is None else loop.network.alpha.item(),
             "beta": None if loop.network.beta is None else loop.network.beta.item(),
-            "losses": {"epochs": loop.history, **_trivial(learnt, held_out)},
+            "losses": {"epochs": loop.history, **trivial},
             "minutes": round(loop.seconds / 60, 1),
             "versions": {"noisekit": __version__, "torch": torch.__version__},
         }
-        save_artefact(folder, loop.network, card)
+        if together.first:
+            save_artefact(folder, loop.network, card)
     return card
 
 
-def _split(pairs: Pairs, seed: int) -> tuple[Pairs, Pairs]:
-    """A tenth of the prompts, at least one, and their pairs for validation."""
-    prompts = sorted(set(pairs.prompts))
-    if len(prompts) < 2:
-        raise BadValue(f"{len(pairs)} pairs of one prompt leave none for validation; collect more prompts")
-    order = np.random.default_rng(seed).permutation(len(prompts))
-    chosen = {prompts[i] for i in order[: max(1, len(prompts) // 10)]}
-    inside = torch.tensor([prompt in chosen for prompt in pairs.prompts])
-
-    def part(mask: Tensor) -> Pairs:
-        where = mask.nonzero().flatten()
-        texts = [pairs.prompts[i] for i in where]
-        return Pairs(texts, pairs.source[where], pairs.target[where], pairs.collected)
-
-    return part(~inside), part(inside)
-
-
-def _trivial(learnt: Pairs, held_out: Pairs) -> dict[str, float]:
+def _trivial(learnt: Kept, held_out: Kept) -> dict[str, float]:
     """Validation losses of the predictions that need no network."""
-    shift = (learnt.target - learnt.source).mean(0)
-    return {
-        "identity": mse_loss(held_out.source, held_out.target).item(),
-        "shift": mse_loss(held_out.source + shift, held_out.target).item(),
-    }
+    shift = sum((part.target.double() - part.source.double()).sum(0) for part in _parts(learnt)) / len(learnt)
+    losses = {"identity": 0.0, "shift": 0.0}
+    for part in _parts(held_out):
+        moved = part.target.double() - part.source.double()
+        losses["identity"] += moved.square().mean().item() * len(moved) / len(held_out)
+        losses["shift"] += (moved - shift).square().mean().item() * len(moved) / len(held_out)
+    return losses
+
+
+def _parts(kept: Kept) -> Iterator[Batch]:
+    return (kept.read(i) for i in range(len(kept.shards)))
 
 
 class _Loop:
-    """The training loop, saved after every epoch. The order of epoch i depends on (seed, i) alone."""
+    """The training loop, saved every epoch and every `SAVED` batches. The order of epoch i depends on (seed, i) alone."""
 
     def __init__(
         self,
@@ -183,20 +184,25 @@ class _Loop:
         training: Training,
         state: Path,
         asked: str,
+        together: Together,
         before: Path | None,
     ) -> None:
         torch.manual_seed(training.seed)
         self.model, self.training, self.state, self.asked = model, training, state, asked
+        self.together = together
         self.network = NPNet(config)
         self.anew = [] if before is None else begin_from(before, self.network)
         self.network.to(model.device)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=training.lr)
+        self.weights = list(self.network.parameters())
+        self.optimiser = torch.optim.AdamW(self.weights, lr=training.lr)
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
+        #: Batches of the epoch at work that are done, the sum of their losses, and the random state that they left.
+        self.done, self.total, self.random = 0, 0.0, torch.get_rng_state()
         if state.exists():
             self._resume()
 
-    def run(self, learnt: Pairs, held_out: Pairs, progress: bool) -> None:
+    def run(self, learnt: Kept, held_out: Kept, identity: float, progress: bool) -> None:
         epochs = range(len(self.history), self.training.epochs)
         bar = tqdm(
             epochs,
@@ -204,9 +210,8 @@ class _Loop:
             total=self.training.epochs,
             desc="npnet",
             unit="epoch",
-            disable=not progress,
+            disable=not (progress and self.together.first),
         )
-        identity = _trivial(learnt, held_out)["identity"]
         for epoch in bar:
             started = time.monotonic()
             loss = self._epoch(learnt, epoch)
@@ -216,31 +221,49 @@ class _Loop:
             bar.set_postfix_str(f"validation {validation:.5f}, identity {identity:.5f}")
             self._save()
         self.network.eval()
+        self.together.finish()
 
-    def _epoch(self, pairs: Pairs, epoch: int) -> float:
+    def _epoch(self, pairs: Kept, epoch: int) -> float:
         self.network.train()
         torch.manual_seed(self.training.seed * 1_000_003 + epoch)  # drop path as well
-        total = 0.0
-        for part in torch.randperm(len(pairs)).split(self.training.batch):
-            loss = self._loss(pairs, part)
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-            total += loss.item() * len(part)
+        order = torch.randperm(len(pairs))
+        if self.done:
+            torch.set_rng_state(self.random)
+        for batch in batches(pairs, order, self.training.batch, self.done):
+            self.total += self._step(batch) * len(batch.prompts)
+            self.done += 1
+            if self.done % SAVED == 0:
+                self._save()
+        total, self.done, self.total = self.total, 0, 0.0
         return total / len(pairs)
 
-    @torch.no_grad()
-    def _validation(self, pairs: Pairs) -> float:
-        self.network.eval()
-        parts = torch.arange(len(pairs)).split(self.training.batch)
-        return sum(self._loss(pairs, part).item() * len(part) for part in parts) / len(pairs)
+    def _step(self, batch: Batch) -> float:
+        """One update; the mean loss of the batch."""
+        mine = self.together.share(len(batch.prompts))
+        number, loss = mine.stop - mine.start, 0.0
+        self.optimiser.zero_grad()
+        if number:
+            own = self._loss(batch, mine)
+            own.backward()
+            loss = own.item()
+        self.together.average_gradients(self.weights, number)
+        self.optimiser.step()
+        if self.together.number == 1:
+            return loss
+        return self.together.total(self.weights[0].new_tensor([loss * number])).item() / len(batch.prompts)
 
-    def _loss(self, pairs: Pairs, part: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _validation(self, pairs: Kept) -> float:
+        self.network.eval()
+        parts = batches(pairs, torch.arange(len(pairs)), self.training.batch)
+        losses = [(self._loss(part, slice(None)).item(), len(part.prompts)) for part in parts]
+        return sum(loss * number for loss, number in losses) / len(pairs)
+
+    def _loss(self, batch: Batch, mine: slice) -> Tensor:
         device = self.model.device
-        text = self.model.encode([pairs.prompts[i] for i in part]).positive
-        return mse_loss(
-            self.network(pairs.source[part].to(device), text), pairs.target[part].to(device).float()
-        )
+        text = self.model.encode(batch.prompts[mine]).positive
+        golden = self.network(batch.source[mine].to(device), text)
+        return mse_loss(golden, batch.target[mine].to(device).float())
 
     def _save(self) -> None:
         saved: Mapping[str, Any] = {
@@ -249,8 +272,10 @@ class _Loop:
             "optimiser": self.optimiser.state_dict(),
             "history": self.history,
             "seconds": self.seconds,
+            "epoch": {"done": self.done, "total": self.total, "random": torch.get_rng_state()},
         }
-        write_pickle(saved, self.state)
+        if self.together.first:
+            write_pickle(saved, self.state)
 
     def _resume(self) -> None:
         saved = read_pickle(self.state)
@@ -280,5 +305,11 @@ class _Loop:
                 {name: float(value) for name, value in epoch.items()} for epoch in saved["history"]
             ]
             self.seconds = float(saved["seconds"])
+            if epoch := saved.get("epoch"):  # older ones were saved after whole epochs only
+                self.done, self.total, self.random = (
+                    int(epoch["done"]),
+                    float(epoch["total"]),
+                    epoch["random"],
+                )
         except DAMAGE as error:
             raise damaged(self.state, error) from error

@@ -9,6 +9,8 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
 from noisekit.npnet.network import CHANNELS, TINY, NPNetConfig
+from noisekit.npnet.pairs import Collection
+from noisekit.npnet.stream import Batch, batches, select
 
 #: A network with every feature of the published one, and two stages of the Swin after the first.
 SMALL = replace(TINY, tokens=5, width=12, image=32, patch=1, embed=8, depths=(1, 2, 1), swin_heads=(1, 2, 4))
@@ -59,3 +61,10 @@ def inputs(config, batch=2):
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(batch, *config.noise_shape, generator=generator)
     return noise, torch.randn(batch, config.tokens, config.width, generator=generator)
+
+
+def everything(collection: Collection, metric: str | None = None, margin: float = 0.0) -> Batch:
+    """All pairs that a filter keeps, in the order of writing."""
+    kept = select(collection, metric, margin)
+    (batch,) = batches(kept, torch.arange(len(kept)), len(kept))
+    return batch

@@ -14,10 +14,12 @@ from noisekit.npnet import collect as collecting
 from noisekit.npnet.checkpoint import load_network, read_card
 from noisekit.npnet.collect import Recipe, collect
 from noisekit.npnet.network import TINY
-from noisekit.npnet.pairs import Collection, fingerprint, load_pairs
+from noisekit.npnet.pairs import Collection, fingerprint
+from noisekit.npnet.stream import select, split
 from noisekit.npnet.train import Training, train
 from noisekit.rewards import load_reward
 from noisekit.solvers.re_denoise import re_denoise
+from tests.npnet.made import everything
 from tests.pipelines import stable_diffusion
 
 PROMPTS = ["a red circle", "two blue squares", "a green triangle", "three cyan circles", "a yellow square"]
@@ -156,16 +158,16 @@ def made_up(model, folder, n, golden, seed=0):
 
 def test_the_filter_keeps_what_gains_more_than_the_margin(model, tmp_path):
     collection = made_up(model, tmp_path, 20, lambda noise, text: noise + 1)
-    assert len(load_pairs(collection)) == 20
-    assert len(load_pairs(collection, "hps")) == 19
-    kept = load_pairs(collection, "hps", margin=0.5)
+    assert len(select(collection)) == 20
+    assert len(select(collection, "hps")) == 19
+    kept = everything(collection, "hps", margin=0.5)
     assert [text.split()[-1] for text in kept.prompts] == [str(i) for i in range(11, 20)]
     torch.testing.assert_close(kept.target, kept.source + 1)
-    assert kept.collected == 20
+    assert select(collection, "hps", margin=0.5).collected == 20
     with pytest.raises(BadValue, match="lower the margin"):
-        load_pairs(collection, "hps", margin=2.0)
+        everything(collection, "hps", margin=2.0)
     with pytest.raises(BadValue, match=r"no score by 'truth' \(scored by: hps\)"):
-        load_pairs(collection, "truth")
+        everything(collection, "truth")
 
 
 def test_a_learnable_shift_is_learnt_from_each_samples_own_prompt(model, tmp_path):
@@ -181,7 +183,7 @@ def test_a_learnable_shift_is_learnt_from_each_samples_own_prompt(model, tmp_pat
     losses = card["losses"]
     assert losses["epochs"][-1]["validation"] < 0.35 * losses["shift"] < losses["identity"]
     network = load_network(tmp_path / "out")
-    pairs = load_pairs(collection)
+    pairs = everything(collection)
     text = model.encode(pairs.prompts).positive
     own = (network(pairs.source, text) - pairs.target).square().mean()
     first = (network(pairs.source, text[:1].expand_as(text)) - pairs.target).square().mean()
@@ -221,12 +223,10 @@ def test_an_interrupted_training_ends_as_the_whole_one(model, tmp_path, monkeypa
 
 
 def test_validation_prompts_are_not_trained_on_and_other_models_are_refused(model, tmp_path):
-    from noisekit.npnet.train import _split
-
     collection = made_up(model, tmp_path, 50, lambda noise, text: -noise)
-    learnt, held_out = _split(load_pairs(collection), seed=0)
+    learnt, held_out = split(select(collection), seed=0)
     assert (len(learnt), len(held_out)) == (45, 5)
-    assert not set(learnt.prompts) & set(held_out.prompts)
+    assert not set(learnt.read(0).prompts) & set(held_out.read(0).prompts)
     other = StableDiffusion(stable_diffusion(seed=1), Card("toy", steps=2, guidance=3.0))
     assert fingerprint(other.identity) != fingerprint(model.identity)
     with pytest.raises(BadValue, match="is another or has other weights"):

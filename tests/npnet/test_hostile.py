@@ -19,9 +19,9 @@ from noisekit.errors import BadValue, CorruptWeights
 from noisekit.golden_seeds.ranking import FILE, SeedRanking
 from noisekit.npnet.checkpoint import load_network, read_card, save_artefact
 from noisekit.npnet.network import NPNet, NPNetConfig
-from noisekit.npnet.pairs import COLLECTION, TENSORS, Collection, load_pairs
+from noisekit.npnet.pairs import COLLECTION, TENSORS, Collection
 from noisekit.paths import BUNDLED
-from tests.npnet.made import SMALL
+from tests.npnet.made import SMALL, everything
 
 ABSURD = [
     None,
@@ -164,7 +164,7 @@ def test_any_line_of_pairs_is_read_or_named(tmp_path_factory: pytest.TempPathFac
     save_file({name: torch.zeros(1, 4, 2, 2) for name in TENSORS}, folder / "00000.safetensors")
     (folder / "00000.jsonl").write_text(json.dumps(content) + "\n")
     for metric in (None, "hps"):
-        outcome(lambda metric=metric: load_pairs(Collection.read(folder), metric, margin=-9.0), "pairs")
+        outcome(lambda metric=metric: everything(Collection.read(folder), metric, margin=-9.0), "pairs")
 
 
 TENSOR_DAMAGES: dict[str, Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]] = {
@@ -186,7 +186,7 @@ def test_noises_that_are_none_are_named(damage: str, tmp_path: Path) -> None:
     tensors = TENSOR_DAMAGES[damage]({name: torch.ones(2, 4, 2, 2) for name in TENSORS})
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "00000.safetensors")
     with pytest.raises(CorruptWeights, match=r"00000.*safetensors"):
-        load_pairs(Collection.read(tmp_path))
+        everything(Collection.read(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "00001.extra.jsonl", "²².jsonl"])
@@ -194,7 +194,7 @@ def test_what_is_no_shard_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / COLLECTION).write_text("{}")
     (tmp_path / name).write_text(json.dumps(pair()) + "\n")
     with pytest.raises(CorruptWeights, match="is no shard of pairs"):
-        load_pairs(Collection.read(tmp_path))
+        everything(Collection.read(tmp_path))
 
 
 def with_header(file: Path, header: bytes, length: int | None = None) -> None:

@@ -10,8 +10,9 @@ from noisekit.models.cards import Card
 from noisekit.models.stable_diffusion import StableDiffusion
 from noisekit.npnet.checkpoint import artefact_hash, load_network, read_card, save_artefact
 from noisekit.npnet.network import NPNet
-from noisekit.npnet.pairs import filters, load_pairs
+from noisekit.npnet.pairs import filters
 from noisekit.npnet.train import Training, train
+from tests.npnet.made import everything
 from tests.npnet.test_collect import CONFIG, made_up
 from tests.pipelines import stable_diffusion
 
@@ -94,8 +95,8 @@ def test_several_metrics_filter_together(model, tmp_path):
     shard.add_scores(
         [{"aesthetic": {"weights": "", "source": 0.5, "target": float(i % 2)}} for i in range(20)]
     )
-    alone, other, both = (load_pairs(collection, metric) for metric in ("hps", "aesthetic", "hps, aesthetic"))
-    assert (len(alone), len(other)) == (19, 10)
+    alone, other, both = (everything(collection, metric) for metric in ("hps", "aesthetic", "hps, aesthetic"))
+    assert (len(alone.prompts), len(other.prompts)) == (19, 10)
     assert set(both.prompts) == set(alone.prompts) & set(other.prompts)
     assert filters("hps, aesthetic,hps") == ("hps", "aesthetic")
     assert filters(None) == ()

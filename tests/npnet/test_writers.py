@@ -17,7 +17,8 @@ from noisekit.files import only_writer
 from noisekit.npnet import pairs
 from noisekit.npnet.checkpoint import load_network, save_artefact
 from noisekit.npnet.network import NPNet
-from noisekit.npnet.pairs import TENSORS, Collection, load_pairs
+from noisekit.npnet.pairs import TENSORS, Collection
+from noisekit.npnet.stream import select
 from noisekit.npnet.train import Training, train
 from noisekit.pickles import read_pickle
 from tests.npnet.made import SMALL
@@ -72,7 +73,7 @@ def test_many_processes_fill_one_collection(tmp_path: Path) -> None:
     }
     assert found == pytest.approx({f"{w}-{n}": w + n / 10 for w in range(4) for n in range(5)})
     assert len(collection.shards()) == 20
-    assert len(collection) == len(load_pairs(collection)) == 20 + 5  # what they made alike counts once
+    assert len(collection) == len(select(collection)) == 20 + 5  # what they made alike counts once
 
 
 def test_threads_that_write_slowly_keep_each_others_pairs(
@@ -168,7 +169,7 @@ def test_a_kill_costs_the_shard_at_work_and_no_other(
     collection = Collection.prepare(tmp_path, ABOUT)
     assert len(collection) == 0
     collection.add([line("a")], noises(1.0))
-    assert len(load_pairs(collection)) == 1
+    assert len(select(collection)) == 1
     assert not list(tmp_path.glob(".*.part"))
 
 

@@ -23,6 +23,7 @@ from noisekit.engine.units import Job, at_most, labels_of
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.hashing import digest
 from noisekit.methods import NoiseMethod
+from noisekit.methods.hypernoise import HyperNoise
 from noisekit.methods.npnet import GoldenNoise
 from noisekit.methods.rewarded import Rewarded, usual_weights
 from noisekit.methods.transfer import Transfer
@@ -217,7 +218,7 @@ def _check_artefacts(method: NoiseMethod) -> Iterator[str]:
     for part in method.parts:
         if isinstance(part, Rewarded | Transfer) or part.wrapped:
             continue
-        if isinstance(part, GoldenNoise) and _may_be_on_a_hub(part.artefact or ""):
+        if isinstance(part, GoldenNoise | HyperNoise) and _may_be_on_a_hub(part.artefact or ""):
             continue
         try:
             part.dependencies(torch.device("cpu"))
