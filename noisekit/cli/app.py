@@ -20,6 +20,7 @@ from noisekit.cli.learn import app as learn
 from noisekit.cli.listing import app as listing
 from noisekit.cli.method import app as method
 from noisekit.cli.models import app as models
+from noisekit.cli.noises import noises
 from noisekit.cli.npnet import app as npnet
 from noisekit.cli.papers import app as papers
 from noisekit.cli.pick import calibrate, pick
@@ -69,6 +70,7 @@ app.command("compare-runs")(compare_runs)
 app.command()(distance)
 app.command()(export)
 app.command()(geneval)
+app.command()(noises)
 app.command()(score)
 app.command("app")(serve_app)
 

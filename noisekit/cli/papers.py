@@ -96,6 +96,7 @@ def run(
       noisekit papers run selection-selection --scale 0.1
       noisekit papers run reno-iterations --model tiny --scale 0.05 --store runs/try
     """
+    from noisekit.cli.noises import show_noises
     from noisekit.cli.run import show as show_preview
     from noisekit.comparison import run_plan
     from noisekit.engine.forecast.preview import preview
@@ -119,6 +120,8 @@ def run(
         done = run_plan(plan, store=folder, progress=sys.stderr.isatty())
         code = tell(done, report=True)
     beside(agreements(table, done, models), models)
+    if plan.keep_noise:
+        show_noises(done, latents=True)
     return code
 
 
@@ -140,6 +143,9 @@ def beside(found: Sequence[Agreement], models: Mapping[str, str]) -> None:
         "difference, printed",
         "here",
         "verdict",
+        "won, printed",
+        "here",
+        "verdict",
     )
     grid = Grid(*heads, box=None, pad_edge=False)
     for one in found:
@@ -149,6 +155,11 @@ def beside(found: Sequence[Agreement], models: Mapping[str, str]) -> None:
             *(about.model, about.suite, about.method.name, about.metric),
             *("{:.4g} → {:.4g}".format(*values) for values in (about.values, one.values)),
             *(f"{about.difference:+.3g}", interval, one.verdict),
+            "" if about.rate is None else f"{100 * about.rate:.0f} %",
+            "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * part for part in one.rate)).replace(
+                " (nan to nan)", ""
+            ),
+            one.rate_verdict or "",
         )
         grid.add_row(*(Text(shown(cell), overflow="fold") for cell in cells))
     console().print(grid)

@@ -44,9 +44,13 @@ class Wins:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the rate."""
+        return self.within(0.95)
+
+    def within(self, level: float) -> tuple[float, float]:
+        """Wilson's interval of the rate; NaN where no prompt was decided."""
         if not self.decided:
             return np.nan, np.nan
-        low, high = self._test().proportion_ci(0.95, method="wilson")
+        low, high = self._test().proportion_ci(level, method="wilson")
         return float(low), float(high)
 
     @property

@@ -7,6 +7,9 @@
     "agrees"                      d₀ lies in I, and 0 does not
     "cannot tell at this size"    both lie in I, or there is no interval
 
+    r₀   printed, of papers that print winning rates: on which share of the prompts the method is above
+    r    ours, of the prompts that are no ties, with Wilson's interval at the same level; .5 takes the place of 0
+
 The level is divided by m (Bonferroni), so that of a table on which nothing differs one in twenty says otherwise. Two means
 are compared, not two scales: that the absolute numbers are alike too is for the reader to see, who finds both.
 """
@@ -25,6 +28,7 @@ import yaml
 from noisekit import registry
 from noisekit.evaluation.intervals import estimate
 from noisekit.evaluation.statistics import STANDARD, grids, trimmed
+from noisekit.evaluation.wins import wins
 from noisekit.papers.tables import Table, read_model
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ class Printed:
         against: what the difference is to, likewise.
         metric: by our name.
         values: of what it is set against and of the method.
+        rate: r₀; None where it is not printed.
     """
 
     model: str
@@ -52,6 +57,7 @@ class Printed:
     against: registry.Expression
     metric: str
     values: tuple[float, float]
+    rate: float | None = None
 
     @property
     def difference(self) -> float:
@@ -70,6 +76,8 @@ class Agreement:
         low: the lower end of I.
         high: the upper end.
         verdict: what follows.
+        rate: r with the lower and the upper end of its interval.
+        rate_verdict: what follows for a printed rate; None where none is printed, or where prompts shared their noise.
     """
 
     printed: Printed
@@ -78,6 +86,8 @@ class Agreement:
     low: float
     high: float
     verdict: Verdict
+    rate: tuple[float, float, float]
+    rate_verdict: Verdict | None
 
 
 def agreements(table: Table, run: Run, models: Mapping[str, str] | None = None) -> list[Agreement]:
@@ -92,7 +102,8 @@ def agreements(table: Table, run: Run, models: Mapping[str, str] | None = None) 
         One for every printed number that can be set beside ours, in the paper's order.
     """
     pairs = list(_pairs(table, run, models or {}))
-    level = 1 - 0.05 / max(1, len(pairs))
+    rates = 0 if run.shared else sum(printed.rate is not None for printed, _ in pairs)
+    level = 1 - 0.05 / max(1, len(pairs) + rates)
     return [_judged(printed, values, shared=run.shared, level=level) for printed, values in pairs]
 
 
@@ -101,9 +112,9 @@ def printed_in(table: Table) -> list[Printed]:
     return [one for row in _published()["rows"] if row.get("table") == table.name for one in _read(row)]
 
 
-def verdict(printed: float, low: float, high: float) -> Verdict:
-    """The verdict on a printed difference, given the interval of ours."""
-    if not np.isfinite([low, high]).all() or (low <= 0 <= high and low <= printed <= high):
+def verdict(printed: float, low: float, high: float, none: float = 0.0) -> Verdict:
+    """The verdict on a printed difference, or rate, given the interval of ours; none: its value where nothing differs."""
+    if not np.isfinite([low, high]).all() or (low <= none <= high and low <= printed <= high):
         return "cannot tell at this size"
     return "agrees" if low <= printed <= high else "differs"
 
@@ -112,11 +123,23 @@ def _judged(
     printed: Printed, values: tuple[np.ndarray, np.ndarray], *, shared: bool, level: float
 ) -> Agreement:
     against, method = values
-    found = estimate(trimmed(method - against), shared=shared)
+    d = trimmed(method - against)
+    found, won = estimate(d, shared=shared), wins(d)
     low, high = found.interval(level)
+    rate = (won.rate, *(won.within(level) if not shared else (np.nan, np.nan)))
+    known = printed.rate is not None and not shared
     both = ~np.isnan(method - against)
     means = float(against[both].mean()), float(method[both].mean())
-    return Agreement(printed, means, found.mean, low, high, verdict(printed.difference, low, high))
+    return Agreement(
+        printed,
+        means,
+        found.mean,
+        low,
+        high,
+        verdict(printed.difference, low, high),
+        rate,
+        verdict(printed.rate, *rate[1:], none=0.5) if known and printed.rate is not None else None,
+    )
 
 
 def _pairs(
@@ -165,6 +188,7 @@ def _read(row: Mapping[str, Any]) -> Iterator[Printed]:
             registry.parse(row.get("run_against", STANDARD)),
             renamed.get(name, name),
             (values[0] / scale, values[1] / scale),
+            row.get("rates", {}).get(name),
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,7 +17,7 @@ from noisekit.errors import BadValue
 from noisekit.evaluation.intervals import interval
 from noisekit.models.outline import outline
 from noisekit.papers import agreements, load_table, tables
-from noisekit.papers.agreement import printed_in
+from noisekit.papers.agreement import _judged, printed_in
 from noisekit.papers.missing import missing
 from noisekit.papers.tables import papers, tried_on
 from noisekit.plan import load_plan
@@ -180,3 +182,27 @@ def test_the_command_lists_shows_and_runs(
     assert "tiny stood in for sdxl-dpo" in said
     assert "pick_score" in said
     assert Path("own/report.html").is_file()
+
+
+def test_a_printed_winning_rate_is_set_beside_ours(tmp_path: Path) -> None:
+    """The optimisation paper's 87 and 88 % by HPSv2, against a run in which every prompt is won."""
+    (printed, *others) = printed_in(load_table("selection-optimisation"))
+    assert {one.metric: one.rate for one in (printed, *others)} == {"hps": 0.88, "image_reward": None}
+    assert printed.rate == 0.87
+    against = np.zeros((40, 1))
+    method = np.where(np.arange(40)[:, None] < 35, 1.0, -1.0) * np.linspace(0.5, 1.0, 40)[:, None]
+    found = _judged(printed, (against, method), shared=False, level=0.99)
+    assert found.rate[0] == 35 / 40
+    assert found.rate[1] < 0.87 < found.rate[2]
+    assert found.rate_verdict == "agrees"
+    assert _judged(replace(printed, rate=0.5), (against, method), shared=False, level=0.99).rate_verdict == (
+        "differs"
+    )
+    coin = np.where(np.arange(40)[:, None] % 2, 1.0, -1.0)
+    assert _judged(printed, (against, coin), shared=False, level=0.99).rate_verdict == "differs"
+    few = _judged(printed, (against[:4], method[:4]), shared=False, level=0.99)
+    assert few.rate_verdict == "cannot tell at this size"
+    assert _judged(printed, (against, method), shared=True, level=0.99).rate_verdict is None
+    assert (
+        _judged(replace(printed, rate=None), (against, method), shared=False, level=0.99).rate_verdict is None
+    )
