@@ -165,18 +165,18 @@ def _images(plan: Plan) -> Iterator[str]:
 
 def _judges(plan: Plan, found: Overview) -> Iterator[str]:
     """Which metrics may judge all methods, and which of them say nothing of whom."""
-    from noisekit.rewards.cards import kin
+    from noisekit.evaluation.held_out import held_out, in_hand, published_backbone
+    from noisekit.methods.rewarded import usual_weights
 
+    weights = plan.weights or usual_weights(source.outline().card for source in plan.models)
+    backbone = published_backbone if weights == "published" else lambda _: ""
     methods = {str(cells.job.method): cells.job.method for cells in found.cells}
-    climbed = {
-        metric: [name for name, method in methods.items() if {metric, *kin(metric)} & method.optimised]
-        for metric in plan.metrics
-    }
-    held_out = [metric for metric, names in climbed.items() if not names]
-    yield f"{', '.join(held_out) or 'nothing'}: held out, which no method here climbs"
-    for metric, names in climbed.items():
-        if names:
-            yield f"{metric}: no evidence for {', '.join(names)}, which climbs it"
+    hands = {name: in_hand(plan.metrics, method.optimised, backbone) for name, method in methods.items()}
+    fair = held_out(plan.metrics, hands.values())
+    yield f"{', '.join(fair) or 'nothing'}: held out, which no method here has a hand in"
+    for metric in plan.metrics:
+        if names := [name for name, own in hands.items() if metric in own]:
+            yield f"{metric}: no evidence for {', '.join(names)}, which climbs it, its weights or its backbone"
 
 
 def _to_do(plan: Plan, found: Overview, store: Path | None) -> Iterator[str]:

@@ -27,7 +27,7 @@ LEVEL = 0.05
 
 
 def gaussianity(noises: Iterable[tuple[str, str, Array]]) -> pd.DataFrame:
-    """One row per (model, method, test) of noises (C, h, w) with the names of their model and method; see `COLUMNS`.
+    """One row per (model, method, test) of noises (…, h, w) with the names of their model and method; see `COLUMNS`.
 
     below: the share of noises with p ≤ .05.
     """
@@ -38,10 +38,10 @@ def gaussianity(noises: Iterable[tuple[str, str, Array]]) -> pd.DataFrame:
         for test, p in p_values(noise).items():
             found.setdefault((model, method, test), []).append(p)
     rows = []
-    for key, p in found.items():
-        below = int(np.sum(np.array(p) <= LEVEL))
-        by_chance = binomtest(below, len(p), LEVEL, alternative="greater").pvalue
-        rows.append((*key, len(p), below / len(p), float(by_chance)))
+    for key, own in found.items():
+        below = int(np.sum(np.array(own) <= LEVEL))
+        by_chance = binomtest(below, len(own), LEVEL, alternative="greater").pvalue
+        rows.append((*key, len(own), below / len(own), float(by_chance)))
     table = pd.DataFrame(rows, columns=COLUMNS[:-2])
     table["p_holm"] = table.groupby("model", sort=False)["p"].transform(holm)
     return table.assign(family=table.groupby("model", sort=False)["p"].transform("size"))

@@ -63,13 +63,29 @@ class Estimate:
         low, high = self.mean - self.error * _skewed(ends, self.skewness)
         return float(low), float(high)
 
+    def p_above(self, bound: float) -> float:
+        """How likely a mean as high as this one is if μ ≤ bound; NaN where too little is known."""
+        return self._tail(-self._from(bound))
+
+    def p_below(self, bound: float) -> float:
+        """How likely a mean as low as this one is if μ ≥ bound; NaN where too little is known."""
+        return self._tail(self._from(bound))
+
     @property
     def p(self) -> float:
         """How likely a mean as far from 0 is if μ = 0, on either side; NaN where too little is known."""
+        return 2 * self._tail(-abs(self._from(0.0)))
+
+    def _from(self, bound: float) -> float:
+        """Z of a bound's distance in standard errors."""
+        return float(
+            _symmetric((self.mean - bound) / self.error if self.error > 0 else np.nan, self.skewness)
+        )
+
+    def _tail(self, z: float) -> float:
         from scipy.special import stdtr
 
-        ratio = self.mean / self.error if self.error > 0 else np.nan
-        return float(2 * stdtr(self.freedom, -abs(_symmetric(ratio, self.skewness))))
+        return float(stdtr(self.freedom, z))
 
 
 def mean_of_prompts(d: Array) -> float:

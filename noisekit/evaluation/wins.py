@@ -19,9 +19,23 @@ import numpy as np
 import pandas as pd
 
 from noisekit.evaluation.intervals import Array
+from noisekit.evaluation.significance import holm
 from noisekit.evaluation.statistics import differences
 
-COLUMNS = ["model", "method", "other", "wins", "ties", "losses", "rate", "low", "high", "p"]
+COLUMNS = [
+    "model",
+    "method",
+    "other",
+    "wins",
+    "ties",
+    "losses",
+    "rate",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "family",
+]
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,9 @@ def wins(d: Array, tie: float = 0.0) -> Wins:
 def duels(frame: pd.DataFrame, metric: str, tie: float = 0.0, shared: bool = False) -> pd.DataFrame:
     """One row per (model, method, other), every two methods of a model once; columns: `COLUMNS`.
 
-    From a frame with one row an image. Where all prompts had the same noises they are no independent witnesses, and a rate
-    has neither interval nor p.
+    From a frame with one row an image. p_holm: p adjusted over all duels of the model, of which family is the number: asked
+    one by one, the 45 duels of ten methods that do not differ would tell some apart more often than not. Where all prompts
+    had the same noises they are no independent witnesses, and a rate has neither interval nor p.
     """
     rows = []
     for model, own in frame.groupby("model", sort=False):
@@ -84,4 +99,6 @@ def duels(frame: pd.DataFrame, metric: str, tie: float = 0.0, shared: bool = Fal
             won = wins(differences(one, two, metric), tie)
             sure = (np.nan, np.nan, np.nan) if shared else (*won.interval, won.p)
             rows.append((model, method, other, won.wins, won.ties, won.losses, won.rate, *sure))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS[:-2])
+    of_model = table.groupby("model", sort=False)["p"]
+    return table.assign(p_holm=of_model.transform(holm), family=of_model.transform("count").astype(int))

@@ -82,7 +82,8 @@ class Advice:
             return spent + (
                 "; nothing dearer up to there is told from it as better" if len(own.arms) > 1 else ""
             )
-        difference, low, high = own.against(STANDARD).loc[[arm]].to_numpy(float)[0].tolist()
+        table = own.against(STANDARD)[["difference", "low", "high"]]
+        difference, low, high = table.loc[[arm]].to_numpy(float)[0].tolist()
         ends = f"[{signed(low, self.decimals)}, {signed(high, self.decimals)}]"
         return f"{spent}; {signed(difference, self.decimals)} {ends} over standard, told from it as better"
 

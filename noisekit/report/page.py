@@ -101,7 +101,7 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "metrics": ranked.metrics,
         "truth": ranked.truth,
         "counts": {name: frame[name].nunique() for name in ("prompt", "seed")} | {"image": len(frame)},
-        "standings": standings(ranked, {name: info.family for name, info in infos.items() if info.family}),
+        "standings": standings(ranked),
         "diverse": any(line.diversity for line in ranked.lines),
         "methods": _methods(run, ranked.lines),
         "claims": told,

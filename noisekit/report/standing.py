@@ -33,7 +33,7 @@ class Place:
 
     @property
     def optimised(self) -> list[str]:
-        return [metric for metric, one in self.line.comparisons.items() if one.optimised]
+        return self.line.optimised
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,13 @@ class Standing:
     """The methods of one model in order.
 
     lead: the metric of the first verdict, the truth where there is one. held_out: the rewards that no method optimised.
-    climbed: the others, each with those who optimised it. related: held-out rewards with the optimised ones that share
-    their backbone. prompts: how many the ranks are over, 0 where there is no rank.
+    climbed: the others, each with those who had a hand in it. prompts: how many the ranks are over, 0 without ranks.
     """
 
     places: Sequence[Place]
     lead: str
     held_out: Sequence[str]
     climbed: Mapping[str, Sequence[str]]
-    related: Mapping[str, Sequence[str]]
     prompts: int
 
     @property
@@ -73,12 +71,12 @@ class Standing:
         return line.comparisons[self.lead]
 
 
-def standings(ranked: Ranking, families: Mapping[str, str]) -> dict[str, Standing]:
-    """By model; families: the backbone that a metric stands on, metrics without one left out."""
-    return {m: _standing(ranked, m, families) for m in ranked.models if ranked.metrics}
+def standings(ranked: Ranking) -> dict[str, Standing]:
+    """By model."""
+    return {model: _standing(ranked, model) for model in ranked.models if ranked.metrics}
 
 
-def _standing(ranked: Ranking, model: str, families: Mapping[str, str]) -> Standing:
+def _standing(ranked: Ranking, model: str) -> Standing:
     lines, ranks = ranked.models[model], ranked.ranks.get(model)
     held_out = [metric for metric in ranked.held_out(model) if metric != ranked.truth]
     climbed = {
@@ -86,17 +84,11 @@ def _standing(ranked: Ranking, model: str, families: Mapping[str, str]) -> Stand
         for metric in ranked.metrics
         if metric not in held_out and metric != ranked.truth
     }
-    related = {
-        metric: [other for other in climbed if families.get(other) == families[metric]]
-        for metric in held_out
-        if metric in families
-    }
     return Standing(
         [_place(line, lines, ranks, held_out) for line in lines],
         ranked.metrics[0],
         held_out,
         climbed,
-        {metric: others for metric, others in related.items() if others},
         ranks.prompts if ranks else 0,
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from noisekit.evaluation.held_out import held_out
 from noisekit.evaluation.ranks import Ranks, ranks
 from noisekit.report.source import STANDARD, ReportedRun, labels
 from noisekit.types import Arm
@@ -88,6 +89,11 @@ class Line:
     diversity: Comparison | None
 
     @property
+    def optimised(self) -> list[str]:
+        """The metrics that it had a hand in."""
+        return [metric for metric, one in self.comparisons.items() if one.optimised]
+
+    @property
     def is_standard(self) -> bool:
         return self.method == STANDARD
 
@@ -125,12 +131,7 @@ class Ranking:
 
     def held_out(self, model: str) -> list[str]:
         """The metrics that no method shown on a model optimised."""
-        return held_out(self.models[model], self.metrics)
-
-
-def held_out(lines: Sequence[Line], metrics: Sequence[str]) -> list[str]:
-    """The metrics that none of some lines optimised."""
-    return [m for m in metrics if not any(line.comparisons[m].optimised for line in lines)]
+        return held_out(self.metrics, [line.optimised for line in self.models[model]])
 
 
 def ranking(run: ReportedRun) -> Ranking:
@@ -174,7 +175,7 @@ def _order(
     lines: Sequence[Line], metrics: Sequence[str], truth: str | None, ranked: Ranks | None
 ) -> dict[str, float]:
     """What the lines of a model are sorted by, the lowest first; a method without it comes last."""
-    outside = held_out(lines, metrics)
+    outside = held_out(metrics, [line.optimised for line in lines])
     judges = [metric for metric in outside if ranked and metric in ranked.metrics]
     if ranked and judges and truth not in outside:
         return {str(method): rank for method, rank in ranked.of(judges)["rank"].items()}

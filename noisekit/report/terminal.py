@@ -18,8 +18,8 @@ from noisekit.shown import shown
 
 LEGEND = (
     "Difference to standard on the same prompts and seeds, with its 95 % interval; bold where it leaves 0 out. "
-    f"{DAGGER} optimised by the method itself. Calls: evaluations of the denoiser; equiv.: operations of all networks, "
-    "in such evaluations."
+    f"{DAGGER} optimised by the method, itself or by its weights or backbone. Calls: evaluations of the denoiser; equiv.: "
+    "operations of all networks, in such evaluations."
 )
 #: Columns below which outcomes and seconds are left out.
 WIDE = 100

@@ -93,7 +93,8 @@ def latex(table: Table) -> str:
 def _means(model: str, lines: Sequence[Line], ranked: Ranking) -> Table:
     caption = (
         f"{model}: {lines[0].prompts} prompts, {lines[0].images} images a method. Means; paired differences to standard "
-        f"with 95 % intervals clustered by prompt, bold where they leave 0 out. {DAGGER} optimised by the method itself."
+        f"with 95 % intervals clustered by prompt, bold where they leave 0 out. {DAGGER} optimised by the method, itself or "
+        "by its weights or backbone."
     )
     rows = [
         [
@@ -121,7 +122,7 @@ def _wins(model: str, suite: str, found: Claims, ranked: Ranking) -> Table:
     caption = (
         f"{model}{of_suite}: prompts won against standard in per cent of those that are no ties, Wilson's 95 % interval, "
         f"and p of the mean difference after Holm over {found.family} comparisons, bold where at most .05. {DAGGER} "
-        "optimised by the method itself."
+        "optimised by the method, itself or by its weights or backbone."
     )
     cells = found.cells(suite)
     rows = [

@@ -1,7 +1,7 @@
 """Which metrics may judge the arms of a run, and which arms they can judge.
 
-A metric that some method of the model climbed, or was filtered by, shows for that method that it climbs and nothing more,
-so it judges none of them: those are left that are held out for all. A metric that was added after a search was watched has
+A metric that some method of the model had a hand in judges none of them: those are left that are held out for all
+(`noisekit.evaluation.held_out`). A metric that was added after a search was watched has
 no figures of its checkpoints; asked for by name, it judges what it can, and else it is left out. People's votes judge where
 they are asked for: no method climbs them, and checkpoints, which nobody saw, have none.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from noisekit.errors import BadValue, unknown
+from noisekit.evaluation.held_out import held_out
 from noisekit.evaluation.statistics import STANDARD
 from noisekit.metrics.info import MetricInfo, families
 from noisekit.results.curves import KEYS
@@ -47,14 +48,14 @@ def judged(
         if name not in infos:
             raise unknown(f"metric of run {str(run.folder)!r}:", name, infos)
     climbed = {name: search for search in table["search"].unique() for name in run.optimised(search)}
-    held_out = [name for name in run.metrics if name not in climbed]
+    fair = held_out(run.metrics, [climbed])
     for name in asked:
         if name in climbed and not allow_optimised:
             raise BadValue(
                 f"metric {name!r} was optimised by {climbed[name]} and is no evidence for it; judge by "
-                f"{', '.join(held_out) or 'another one, to be scored first'}, or allow optimised metrics"
+                f"{', '.join(fair) or 'another one, to be scored first'}, or allow optimised metrics"
             )
-    judges = asked or (run.metrics if allow_optimised else held_out)
+    judges = asked or (run.metrics if allow_optimised else fair)
     if not judges:
         raise BadValue(
             f"every metric of run {str(run.folder)!r} was optimised by some method; score it by another one, or allow "

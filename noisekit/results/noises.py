@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from noisekit.errors import BadValue
 from noisekit.evaluation import gaussianity as tests
+from noisekit.evaluation.statistics import STANDARD
 from noisekit.models import Model, load_model
 from noisekit.noise import NoiseSource
 from noisekit.paths import given_path
@@ -33,15 +33,21 @@ SIDE = 128
 
 
 def kept(run: Run) -> pd.DataFrame:
-    """The rows of `frame` whose noises were kept, with them in a column; raises `BadValue` where none was."""
+    """The rows of `frame` whose noises were kept, with them, and those that their searches began with, in two columns.
+
+    What a search begins with is what standard keeps of the same prompt and seed. Raises `BadValue` where nothing was kept.
+    """
     frame = run.frame()
     noises = [_noise(run, image) for image in frame["image"]]
-    table = frame.assign(noise=noises)[[noise is not None for noise in noises]]
+    table = frame.assign(noise=pd.Series(noises, frame.index, dtype=object))
+    table = table[table["noise"].notna()]
     if table.empty:
         raise BadValue(
             f"run {str(run.folder)!r} kept no noises; run it into another store with keep_noise: true, or --keep-noise"
         )
-    return table
+    cells = ["model", "prompt", "seed"]
+    standard = table[table["method"] == STANDARD].set_index(cells)["noise"].rename("initial")
+    return table.join(standard, on=cells).dropna(subset=["initial"])
 
 
 def gaussianity(run: Run) -> pd.DataFrame:
@@ -86,9 +92,8 @@ def difference_images(run: Run, folder: str | Path) -> list[Path]:
     target, written = given_path(folder), []
     target.mkdir(parents=True, exist_ok=True)
     for row in kept(run).to_dict("records"):
-        initial = _source(run, row).initial[0].cpu()
-        unit = initial.mean(0).std()
-        panels = [_drawn(noise, unit) for noise in (initial, row["noise"], row["noise"] - initial)]
+        noises = (row["initial"], row["noise"], row["noise"] - row["initial"])
+        panels = [_drawn(noise, _flat(row["initial"]).std()) for noise in noises]
         path = target / f"{Path(row['image']).stem}.png"
         about = {name: row[name] for name in ("model", "method", "prompt", "seed")}
         write_png(path, torch.cat(panels, dim=2), about | {"panels": "initial, found, difference"})
@@ -103,34 +108,27 @@ def _noise(run: Run, image: str) -> Tensor | None:
         return None
 
 
-def _source(run: Run, *rows: Any) -> NoiseSource:
-    """The noise that the searches of these images began with."""
-    shape = tuple(rows[0]["noise"].shape)
-    prompts, seeds = [row["prompt"] for row in rows], [int(row["seed"]) for row in rows]
-    return NoiseSource(shape, prompts, seeds, run.manifest["noise"])
-
-
 @torch.no_grad()
 def _distances(run: Run, own: pd.DataFrame, model: Model) -> Iterator[dict[str, float]]:
     """Of each noise of a method; the other one is the second candidate of its sample, `NoiseSource.draw(1)`."""
     rows = own.to_dict("records")
-    source = _source(run, *rows)
-    source = NoiseSource(source.shape, source.prompts, source.seeds, source.convention, model.device)
-    conditioning, found = model.encode(list(source.prompts)), torch.stack([row["noise"] for row in rows])
-    found = found.to(model.device)
+    prompts, seeds = [row["prompt"] for row in rows], [int(row["seed"]) for row in rows]
+    source = NoiseSource(model.noise_shape, prompts, seeds, run.manifest["noise"], model.device)
+    conditioning, other = model.encode(prompts), source.draw(1)
+    initial, found = (
+        torch.stack([row[name] for row in rows]).to(model.device) for name in ("initial", "noise")
+    )
     injected = [run.injected(row["image"]) for row in rows]
     chosen = None if injected[0] is None else torch.stack([one for one in injected if one is not None])
 
     def latents(noise: Tensor, own: Tensor | None = None) -> Tensor:
-        return model.sample(noise, conditioning, source.sampler_generators(), injected=own).cpu()
+        return model.sample(noise, conditioning, source.sampler_generators(), injected=own)
 
-    last = latents(found, None if chosen is None else chosen.to(model.device))
-    initial, other = source.initial.cpu(), source.draw(1)
     figures = {
-        "moved": found.cpu() - initial,
-        "drawn": initial - other.cpu(),
-        "initial": initial - latents(source.initial),
-        "found": found.cpu() - last,
+        "moved": found - initial,
+        "drawn": initial - other,
+        "initial": initial - latents(initial),
+        "found": found - latents(found, None if chosen is None else chosen.to(model.device)),
         "unrelated": initial - latents(other),
     }
     lengths = {name: difference.flatten(1).norm(dim=1) for name, difference in figures.items()}
@@ -138,8 +136,13 @@ def _distances(run: Run, own: pd.DataFrame, model: Model) -> Iterator[dict[str, 
         yield {name: float(length[i]) for name, length in lengths.items()}
 
 
+def _flat(noise: Tensor) -> Tensor:
+    """The mean (h, w) over channels, and frames if there are any."""
+    return noise.flatten(0, -3).mean(0)
+
+
 def _drawn(noise: Tensor, unit: Tensor) -> Tensor:
-    """A noise (C, h, w) as a grey picture (3, H, W) in [0, 1]."""
+    """A noise (…, h, w) as a grey picture (3, H, W) in [0, 1]."""
     times = max(1, -(-SIDE // noise.shape[-1]))
-    grey = (0.5 + noise.mean(0) / (6 * unit)).clamp(0, 1)
+    grey = (0.5 + _flat(noise) / (6 * unit)).clamp(0, 1)
     return grey.repeat_interleave(times, 0).repeat_interleave(times, 1).expand(3, -1, -1)

@@ -34,13 +34,17 @@ Scale = float | Literal["auto"]
 
 @dataclass(frozen=True)
 class Versus:
-    """An arm, and a difference with its simultaneous 95 % interval: in a metric, or in minus the mean rank of several."""
+    """An arm, and a difference with its simultaneous 95 % interval: in a metric, or in minus the mean rank of several.
+
+    shrunk: what is left of the difference when having been chosen for it is taken out; see `evaluation.best`.
+    """
 
     model: str
     method: str
     difference: float
     low: float
     high: float
+    shrunk: float
 
     @property
     def told(self) -> bool:
@@ -63,8 +67,8 @@ class Choice:
     model: as in tables. arm: the method and its budget. seconds, calls, equivalents: of an image, NaN where not known.
     means: the choice's, by metric. gain: the reference, and what the choice has over it; None where it is the reference.
     runner_up: the best arm of another method, against the choice. doubled: what twice the budget would choose, against the
-    choice; None where it chooses the same. settings, prompts: how many were compared, and on how many. notes: what else to
-    know.
+    choice; None where it chooses the same. Both hold for all pairs of arms, since the choice came of the same figures.
+    settings, prompts: how many were compared, and on how many. notes: what else to know.
     """
 
     model: str
@@ -91,6 +95,7 @@ class Choice:
 
     def __str__(self) -> str:
         by = next(iter(self.means)) if len(self.means) == 1 else f"mean rank by {', '.join(self.means)}"
+        by += "" if len(self.means) == 1 else f" among these {self.settings} settings"
         means = ", ".join(f"{metric} {mean:.4g}" for metric, mean in self.means.items())
         compared = f"{self.settings} settings within the budget, {self.prompts} prompts"
         lines = [
@@ -103,6 +108,9 @@ class Choice:
             lines.append(f"  nothing is told from it as better in {by} ({compared})")
         else:
             lines.append(f"  {by} over {self.gain.method}: {self.gain} ({compared})")
+            lines.append(
+                f"  expect {self.gain.shrunk:+.3g} of it on new prompts: the best of several was lucky too"
+            )
         if self.runner_up is not None:
             lines.append(f"  runner-up {_name(self.runner_up, self.model)}: {self.runner_up}")
         if self.doubled is None:
@@ -203,7 +211,7 @@ class _Field:
         return self._versus(self.reference, self.race.against(self.reference), arm)
 
     def runner_up(self, chosen: str) -> Versus | None:
-        against = self.race.against(chosen)
+        against = self.race.against(chosen, chosen=True)
         method = self.settings["expression"]
         another = method.loc[against.index] != method[chosen]
         # A search whose first candidate is the standard image is no other method there.
@@ -213,13 +221,12 @@ class _Field:
     def beyond(self, chosen: str) -> Versus | None:
         """What this field, wider than the one that `chosen` is from, would choose instead."""
         best = self.race.best(self.reference)
-        return None if best == chosen else self._versus(best, self.race.against(chosen))
+        return None if best == chosen else self._versus(best, self.race.against(chosen, chosen=True))
 
     def _versus(self, named: str, differences: pd.DataFrame, arm: str | None = None) -> Versus:
         """The difference of an arm, by default the one that is named."""
         model, method = self.settings.loc[[named], ["model", "method"]].to_numpy()[0]
-        difference, low, high = differences.loc[[arm or named]].to_numpy(float)[0].tolist()
-        return Versus(model, method, difference, low, high)
+        return Versus(model, method, *differences.loc[[arm or named]].to_numpy(float)[0].tolist())
 
 
 def _limits(given: Mapping[str, float | None]) -> dict[str, float]:

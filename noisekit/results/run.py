@@ -20,6 +20,8 @@ from noisekit.evaluation import diversity
 from noisekit.evaluation.bradley_terry import bradley_terry
 from noisekit.evaluation.categories import by_category
 from noisekit.evaluation.comparisons import comparisons
+from noisekit.evaluation.equivalence import equivalences
+from noisekit.evaluation.held_out import held_out, in_hand, published_backbone
 from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import STANDARD, correlations, summary
 from noisekit.evaluation.wins import duels
@@ -29,7 +31,6 @@ from noisekit.paths import given_path
 from noisekit.results.columns import ABOUT, ARM, BUDGET, FORMS, FOUND, SPENT, TRACED, UNCOUNTED
 from noisekit.results.curves import curves
 from noisekit.results.export import write_table
-from noisekit.rewards.cards import kin
 from noisekit.store.failures import unresolved
 from noisekit.store.lines import Row
 from noisekit.store.store import Kind, Store
@@ -177,6 +178,21 @@ class Run:
         """
         return comparisons(self._frame, self.metrics, self._ties, self.shared, self.optimised)
 
+    def equivalences(self, margins: Mapping[str, float], against: str = STANDARD) -> pd.DataFrame:
+        """One row per (model, suite, method, metric): is the method as good as `against`, within the margin of the metric?
+
+        See `evaluation.equivalence`: p is of a difference as large as the margin, p_holm after Holm, `as_good` at 5 %.
+
+        Args:
+            margins: by metric, the difference from which on it would matter.
+            against: the method that others are as good as.
+        """
+        table = self._frame
+        if against not in table["method"].to_numpy():
+            raise unknown("method", against, table["method"].unique())
+        known = {self._known(metric): margin for metric, margin in margins.items()}
+        return equivalences(table, known, against, self.shared, self.optimised)
+
     def wins(self, metric: str) -> pd.DataFrame:
         """One row per (model, method, other): on how many prompts a method beats another; see `evaluation.wins`."""
         return duels(self._frame, self._known(metric), self._ties[metric], self.shared)
@@ -188,8 +204,8 @@ class Run:
         """
         tables = []
         for model, own in self._frame.groupby("model", sort=False):
-            climbed = frozenset[str]().union(*(self.optimised(method) for method in own["method"].unique()))
-            judges = [self._known(one) for one in metrics] or [m for m in self.metrics if m not in climbed]
+            fair = held_out(self.metrics, map(self.optimised, own["method"].unique()))
+            judges = [self._known(one) for one in metrics] or fair
             table = bradley_terry(own, judges, self._ties, self.shared)
             table.insert(0, "model", model)
             tables.append(table)
@@ -222,10 +238,14 @@ class Run:
 
     def diversity_summary(self) -> pd.DataFrame:
         """One row per (model, method): n_prompts, seeds, diversity, diversity_difference, _low, _high (95 %)."""
-        return diversity.summary(self._diversity)
+        return diversity.summary(self._distances, self.shared)
 
     @cached_property
     def _diversity(self) -> pd.DataFrame:
+        return diversity.diversity(self._distances)
+
+    @cached_property
+    def _distances(self) -> list[Row]:
         """The newest measurement of each setting and prompt, by the newest embedding."""
         keys = ["setting", "prompt_id"]
         shown = _records(_last(self._rows, keys)[[*keys, *TRACED[:3]]])
@@ -236,7 +256,7 @@ class Run:
             for row in lines
             if row["embedding_id"] == lines[-1]["embedding_id"]
         }
-        return diversity.diversity(about[key] | row for key, row in last.items() if key in about)
+        return [about[key] | row for key, row in last.items() if key in about]
 
     def votes(self) -> Votes:
         """What people said of pairs of images (`noisekit vote`), and what it says of methods, voters and metrics."""
@@ -271,9 +291,17 @@ class Run:
         return unresolved(self._store)
 
     def optimised(self, method: str) -> frozenset[str]:
-        """The metrics that a method maximised, and those that read the same weights; they are no evidence for it."""
+        """The metrics that a method had a hand in: it maximised them, or others of their weights or backbone.
+
+        They are no evidence for it; see `evaluation.held_out`.
+        """
         climbed = frozenset(name for names in self._of(method)["optimised"].unique() for name in names)
-        return climbed | {metric for metric in self.metrics if kin(metric) & climbed}
+        return in_hand(self.metrics, climbed, self._backbone)
+
+    def _backbone(self, metric: str) -> str:
+        """As the run recorded it, or, of a reward that was climbed and scored nothing, as its published card has it."""
+        info = self.metric_info.get(metric)
+        return published_backbone(metric) if info is None else info.family.replace("none", "")
 
     def objective(self, method: str) -> str:
         """What the scores in a method's trace mean."""

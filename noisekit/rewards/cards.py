@@ -42,12 +42,13 @@ class Source:
 class Checkpoint:
     """Published weights. The first file of the first source holds them; the others say how text and image are made ready.
 
-    format: the module of `noisekit.rewards.published` that reads it. gigabytes: about how much is downloaded. architecture:
-    of the network, where the files do not say it.
+    format: the module of `noisekit.rewards.published` that reads it. backbone: the image tower, as `Reward.family` has it.
+    gigabytes: about how much is downloaded. architecture: of the network, where the files do not say it.
     """
 
     name: str
     format: str
+    backbone: str
     sources: tuple[Source, ...]
     gigabytes: float
     licence: str

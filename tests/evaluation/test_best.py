@@ -51,7 +51,7 @@ def test_an_arm_with_the_same_images_differs_by_nothing():
     cells = one.figures.cells.copy()
     cells[:, :, 1] = cells[:, :, 0]
     table = Race(one.arms, Ranks(one.arms, ("truth",), cells)).against("arm 0")
-    assert table.loc["arm 1"].tolist() == [0, 0, 0]
+    assert table.loc["arm 1"].tolist() == [0, 0, 0, 0]
     assert table.loc["arm 2", "low"] > 0
 
 
@@ -77,3 +77,21 @@ def test_shared_noise_of_few_seeds_tells_nothing():
 def test_one_arm_alone_is_the_best():
     frame = pd.DataFrame({"method": "x", "prompt": ["p", "q"], "seed": 0, "a": [0.0, 1.0]})
     assert race(frame, ["a"]).best("x") == "x"
+
+
+def test_pairs_of_arms_take_wider_intervals_than_arms_against_a_fixed_one():
+    one = drawn([0.0, 0.1, 0.2, 0.3])
+    fixed, chosen = one.against("arm 0"), one.against("arm 0", chosen=True)
+    assert (chosen["difference"] == fixed["difference"]).all()
+    widths = [(table["high"] - table["low"]).drop("arm 0") for table in (fixed, chosen)]
+    assert (widths[1] > widths[0]).all()
+    two = drawn([0.0, 0.1])  # one pair is one comparison
+    assert two.against("arm 0").equals(two.against("arm 0", chosen=True))
+
+
+def test_a_gain_is_shrunk_by_as_much_of_it_as_is_luck():
+    table = drawn([0.0, 0.0, 0.0, 5.0]).against("arm 0")
+    assert table.loc["arm 3", "shrunk"] == pytest.approx(5, abs=0.3)
+    nothing = drawn([0.0] * 12).against("arm 0").drop("arm 0")
+    assert nothing["shrunk"].abs().max() < 0.7 * nothing["difference"].abs().max()
+    assert (nothing["shrunk"] * nothing["difference"] >= 0).all()

@@ -193,7 +193,7 @@ def test_under_shared_noise_prompts_are_no_independent_witnesses() -> None:
     table = comparisons(scores(20, seeds=4), ["x"], shared=True)
     assert table[["p", "low", "high", "wins"]].notna().all(axis=None)
     assert table[["p_sign", "p_wilcoxon", "rate_low", "rate_high"]].isna().all(axis=None)
-    assert duels(scores(20, seeds=4), "x", shared=True)[["low", "high", "p"]].isna().all(axis=None)
+    assert duels(scores(20, seeds=4), "x", shared=True)[["low", "high", "p", "p_holm"]].isna().all(axis=None)
 
 
 def test_duels_are_of_every_two_methods_once() -> None:
@@ -201,6 +201,8 @@ def test_duels_are_of_every_two_methods_once() -> None:
     assert len(table) == 6
     assert table.loc[("good", "bad"), "rate"] > 0.8 > 0.5 > table.loc[("standard", "better"), "rate"]
     assert table.loc[("good", "better"), ["wins", "ties", "losses"]].sum() == 30
+    assert table["family"].unique().tolist() == [6]
+    assert table["p_holm"].to_numpy() == pytest.approx(multipletests(table["p"], method="holm")[1])
 
 
 def test_categories_are_compared_apart_and_a_prompt_counts_in_each_of_its_own() -> None:

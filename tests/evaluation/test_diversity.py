@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_the_summary_finds_a_known_difference() -> None:
         base = rng.uniform(0.2, 0.4)
         records.append(record("standard", [0, 1], [base], f"p{i}"))
         records.append(record("narrow", [0, 1], [base - 0.1 + rng.normal(0, 0.05)], f"p{i}"))
-    standard, narrow = summary(diversity(records)).to_dict("records")
+    standard, narrow = summary(records).to_dict("records")
     assert (standard["method"], narrow["method"], narrow["n_prompts"], narrow["seeds"]) == (
         "standard",
         "narrow",
@@ -84,4 +85,35 @@ def test_the_summary_finds_a_known_difference() -> None:
 def test_nothing_measured_is_an_empty_table() -> None:
     nothing = diversity([])
     assert list(nothing.columns) == COLUMNS
-    assert summary(nothing).empty
+    assert summary([]).empty
+
+
+def made(rng: np.random.Generator, prompts: int, seeds: int, luck: float) -> list[dict[str, Any]]:
+    """Distances whose difference to standard is 0 on average, and which every seed moves on all prompts alike."""
+    moved = luck * rng.normal(size=seeds)
+    pairs = list(combinations(range(seeds), 2))
+    own = [[moved[i] + moved[j] + rng.normal(0, 0.1) for i, j in pairs] for _ in range(prompts)]
+    every = list(range(seeds))
+    records = [record("standard", every, [0.0] * len(pairs), f"p{i}") for i in range(prompts)]
+    return records + [record("x", every, values, f"p{i}") for i, values in enumerate(own)]
+
+
+def test_under_shared_noise_the_interval_holds_over_seeds_too() -> None:
+    inside = {True: 0, False: 0}
+    for i in range(200):
+        records = made(np.random.default_rng(i), 12, 6, 0.1)
+        for shared in inside:
+            row = summary(records, shared).iloc[1]
+            inside[shared] += row["diversity_low"] <= 0 <= row["diversity_high"]
+    assert inside[True] >= 184  # 95 % of 200, less three standard errors
+    assert inside[False] < 120  # over prompts alone it claims what the seeds decide
+
+
+def test_shared_noise_of_few_seeds_has_no_interval_and_the_mean_is_the_same() -> None:
+    few, many = (made(np.random.default_rng(0), 12, seeds, 0.1) for seeds in (3, 5))
+    assert np.isnan(summary(few, shared=True)["diversity_low"]).all()
+    own, shared = (summary(many, known).iloc[1] for known in (False, True))
+    assert own["diversity_difference"] == shared["diversity_difference"]
+    assert shared["diversity_low"] < own["diversity_low"] < own["diversity_high"] < shared["diversity_high"]
+    middle = (shared["diversity_low"] + shared["diversity_high"]) / 2
+    assert middle == pytest.approx(shared["diversity_difference"], abs=0.03)

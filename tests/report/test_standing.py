@@ -13,11 +13,9 @@ from noisekit.report.standing import Standing, standings
 from noisekit.report.tables import ranking
 from tests.report.conftest import RENO_LONG, SELECTION
 
-FAMILIES = {"clip_score": "CLIP", "aesthetic": "CLIP", "truth": "checker"}
-
 
 def standing(run: Any, model: str) -> Standing:
-    return standings(ranking(run), FAMILIES)[model]
+    return standings(ranking(run))[model]
 
 
 def text(page: str) -> str:
@@ -31,7 +29,6 @@ def test_methods_meet_only_where_neither_had_a_hand_in_the_metric(run: Any) -> N
     assert turbo.climbed == {"clip_score": ["reno(steps=20)", "reno(steps=10)"]} or turbo.climbed == {
         "clip_score": ["reno(steps=10)", "reno(steps=20)"]
     }
-    assert turbo.related == {"aesthetic": ["clip_score"]}
     for place in turbo.places:  # two opponents, on aesthetic alone
         assert place.won + place.open + place.lost == 2
     tiny = standing(run, "tiny")

@@ -39,6 +39,7 @@ def write_run(
     luck: int = 0,
     metrics: Sequence[str] = ("truth",),
     late: Sequence[str] = (),
+    families: Mapping[str, str] | None = None,
 ) -> Run:
     """A run whose scores are the known quality, what its prompt adds, and noise of the `spread` that is each image's own.
 
@@ -48,7 +49,8 @@ def write_run(
     level = draw.normal(0.5, 0.2, prompts)
     with Store.prepare(folder, "per_prompt") as store:
         for name in metrics:
-            info = MetricInfo(name=name, version="", weights="", family=name, low=-9, high=9, tie=0.0)
+            family = (families or {}).get(name, name)
+            info = MetricInfo(name=name, version="", weights="", family=family, low=-9, high=9, tie=0.0)
             store.append("metrics", [{"metric_id": name} | asdict(info)])
         for method, known in methods.items():
             for prompt in range(prompts):
