@@ -260,7 +260,7 @@ class Run:
 
     def votes(self) -> Votes:
         """What people said of pairs of images (`noisekit vote`), and what it says of methods, voters and metrics."""
-        return Votes(self._store.lines("votes"), self._frame, self._ties)
+        return Votes(self._store.lines("votes"), self._frame, self._ties, self.shared)
 
     def noise_analysis(self) -> NoiseAnalysis:
         """Spectrum and coherence over frequency, and singular vectors' similarity, per (model, method).

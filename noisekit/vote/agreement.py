@@ -8,8 +8,8 @@
 (Krippendorff 2004, "Content analysis", chapter 11.) A unit is a pair of images and a question; units with a single vote say
 nothing of agreement, and votes may be missing anywhere. Which image of a pair is the first is nobody's finding, so pairs
 are mirrored: o counts each in both orders, by halves, and chance prefers neither. Intervals are percentiles over drawn
-prompts. A voter who is shown a pair again, some of the time with its sides swapped, agrees with himself where both answers
-mean the same.
+prompts, and drawn seeds where prompts share their noises (`evaluation.bootstrap`). A voter who is shown a pair again, some
+of the time with its sides swapped, agrees with himself where both answers mean the same.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from noisekit.evaluation.bootstrap import RESAMPLES, percentiles
-from noisekit.evaluation.intervals import Array
+from noisekit.evaluation.bootstrap import drawn_means, percentiles
+from noisekit.evaluation.intervals import SEEDS, Array
 
 Level = Literal["nominal", "ordinal"]
 
@@ -40,16 +40,21 @@ def alpha_interval(
     prompts: pd.Series | Array,
     level: Level = "nominal",
     mirror: Sequence[int] | None = None,
+    seeds: pd.Series | Array | None = None,
 ) -> tuple[float, float]:
-    """The 95 % interval of α, over the drawn prompts of the units; NaN with fewer than two prompts."""
+    """The 95 % interval of α, over the drawn prompts of the units; NaN with fewer than two prompts.
+
+    seeds: of the units, drawn too, where all prompts had the same noises; NaN with fewer than `SEEDS` of them.
+    """
     prompt, names = pd.factorize(prompts)
-    number, values = len(names), counts.shape[1]
-    if number < 2:
+    seed = np.zeros(len(prompt), int) if seeds is None else pd.factorize(seeds)[0]
+    number, values, kinds = len(names), counts.shape[1], int(seed.max(initial=-1)) + 1
+    if number < 2 or (seeds is not None and kinds < SEEDS):
         return np.nan, np.nan
-    of_prompt = np.zeros((number, values, values))
-    np.add.at(of_prompt, prompt, _mirrored(_coincidences(counts), mirror))
-    draws = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), RESAMPLES)
-    drawn = _alpha((draws @ of_prompt.reshape(number, -1)).reshape(-1, values, values), level)
+    cells = np.zeros((number, kinds, values * values))
+    np.add.at(cells, (prompt, seed), _mirrored(_coincidences(counts), mirror).reshape(len(prompt), -1))
+    means = drawn_means(cells, shared=seeds is not None)
+    drawn = _alpha(means.reshape(-1, values, values) * cells[..., 0].size, level)
     known = drawn[~np.isnan(drawn)]
     low, high = np.quantile(known, percentiles(number)) if len(known) else (np.nan, np.nan)
     return float(low), float(high)

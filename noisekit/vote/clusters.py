@@ -5,10 +5,16 @@
     s²           = max(P, C) + max(V − C, 0)
     f            = s⁴ / (P²/f_P + V²/f_V + C²/f_C)            each f one less than the number that counts, n²/Σn_g²
 
+    S, D, E, F   the same over seeds, (prompt, seed), (voter, seed), (prompt, voter, seed), where prompts share their noises
+    s²           + max(S − D − E + F, 0)                      f with the squares of these, too
+
 Votes on one prompt are alike, and so are those of one voter: P holds what prompts add to the variance, V what voters add,
 and C, which both hold, is counted once (Cameron, Gelbach and Miller 2011, "Robust inference with multiway clustering"). The
 maxima keep chance from taking away more than there is; terms that do not stand in s² do not stand in f. Fewer than
-`VOTERS` voters say nothing about others: then prompts alone are drawn, and the mean is one of these voters.
+`VOTERS` voters say nothing about others: then prompts alone are drawn, and the mean is one of these voters. Where all
+prompts had the same noises, votes on one seed are alike, too: S − D − E + F is what pairs of votes add that share the seed
+alone. Fewer than `SEEDS` shared seeds say nothing of others, and then nothing is known, as of metrics
+(`evaluation.intervals`).
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from noisekit.evaluation.intervals import Array
+from noisekit.evaluation.intervals import SEEDS, Array
 
 Codes = NDArray[np.intp]
 
@@ -28,7 +34,7 @@ VOTERS = 3
 
 @dataclass(frozen=True)
 class Spread:
-    """variance: s². freedom: f. least: the smaller of f_P and f_V. of_voters: whether voters were drawn as well."""
+    """variance: s². freedom: f. least: the smallest of f_P, f_V and f_S. of_voters: whether voters were drawn as well."""
 
     variance: float
     freedom: float
@@ -45,10 +51,10 @@ class Shares:
     rest: float
 
 
-def spread(errors: Array, prompts: Codes, voters: Codes) -> Spread:
+def spread(errors: Array, prompts: Codes, voters: Codes, seeds: Codes | None = None) -> Spread:
     """The variance of Σe and what it is worth, of votes on numbered prompts by numbered voters, each number used.
 
-    NaN where there are fewer than two prompts.
+    seeds: of the images, where prompts share their noises. NaN with fewer than two prompts, or `SEEDS` such seeds.
     """
     of_prompt, free_prompt = _sums(errors, prompts)
     of_cell, free_cell = _sums(errors, _cells(prompts, voters))
@@ -58,8 +64,19 @@ def spread(errors: Array, prompts: Codes, voters: Codes) -> Spread:
     doubt = of_prompt**2 / free_prompt if of_prompt >= of_cell else of_cell**2 / free_cell
     if of_voter > of_cell:
         doubt += of_voter**2 / free_voter + of_cell**2 / free_cell
+    least = min(free_prompt, free_voter)
+    if seeds is not None:
+        if seeds.max(initial=-1) + 1 < SEEDS:
+            return Spread(np.nan, np.nan, np.nan, told)
+        of_seed, free_seed = _sums(errors, seeds)
+        within = [_sums(errors, _cells(group, seeds)) for group in (prompts, voters, _cells(prompts, voters))]
+        alone = of_seed - within[0][0] - within[1][0] + within[2][0]
+        least = min(least, free_seed)
+        if alone > 0:
+            variance += alone
+            doubt += of_seed**2 / free_seed + sum(term**2 / free for term, free in within)
     freedom = variance**2 / doubt if doubt > 0 else np.nan
-    return Spread(variance, freedom, min(free_prompt, free_voter), told)
+    return Spread(variance, freedom, least, told)
 
 
 def shares(values: Array, prompts: Codes, voters: Codes) -> Shares:
@@ -78,9 +95,9 @@ def shares(values: Array, prompts: Codes, voters: Codes) -> Shares:
     return Shares(found[0], found[1], max(0.0, total - sum(found)))
 
 
-def _cells(prompts: Codes, voters: Codes) -> Codes:
-    """A number for every (prompt, voter) that there is."""
-    return np.unique(prompts * (voters.max(initial=0) + 1) + voters, return_inverse=True)[1]
+def _cells(one: Codes, other: Codes) -> Codes:
+    """A number for every pair of numbers, such as (prompt, voter), that there is."""
+    return np.unique(one * (other.max(initial=0) + 1) + other, return_inverse=True)[1]
 
 
 def _sums(errors: Array, group: Codes) -> tuple[float, float]:

@@ -5,8 +5,8 @@
 (Davidson 1970, "On extending the Bradley–Terry model to accommodate ties in paired comparison experiments".) The likelihood
 is concave in ln π and ln ν, and Newton's steps find its top. One more vote for every two methods, ½ a tie and ¼ for
 each, keeps strengths finite where one wins all, and compares those that never met. The errors of the strengths are sums over
-votes of H⁻¹ times each vote's gradient, clustered by prompt and voter as rates are (`vote.clusters`), and at least those
-of the likelihood itself, √diag H⁻¹.
+votes of H⁻¹ times each vote's gradient, clustered by prompt and voter, and by seed where it is shared, as rates are
+(`vote.clusters`), and at least those of the likelihood itself, √diag H⁻¹.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ COLUMNS = ["method", "strength", "low", "high", "rank", "votes", "tie"]
 _STEPS = 100
 
 
-def davidson(votes: pd.DataFrame, methods: Sequence[str], level: float = 0.95) -> pd.DataFrame:
+def davidson(
+    votes: pd.DataFrame, methods: Sequence[str], level: float = 0.95, shared: bool = False
+) -> pd.DataFrame:
     """The methods by strength, the strongest first; columns: `COLUMNS`, where strength is 0 for the first of `methods`.
 
     Args:
         votes: One row a vote: method, other, score (1 where `method` was preferred, 0 where `other` was, ½ for a tie),
-            prompt, voter.
+            prompt, voter; seed, where `shared`.
         methods: Two or more; the first is what the others are measured against.
         level: Of the intervals.
+        shared: Whether all prompts had the same noises, a seed each.
 
     Raises:
         BadValue: fewer than two methods, or a vote on another one.
@@ -45,12 +48,9 @@ def davidson(votes: pd.DataFrame, methods: Sequence[str], level: float = 0.95) -
     features = _features(one, two, len(methods))
     answers = np.stack([votes["score"] == 1, votes["score"] == 0.5, votes["score"] == 0], 1).astype(float)
     theta, inverse, gradients = _fit(features, answers, len(methods))
-    errors, prompts, voters = (
-        gradients @ inverse,
-        pd.factorize(votes["prompt"])[0],
-        pd.factorize(votes["voter"])[0],
-    )
-    found = [spread(errors[:, k], prompts, voters) for k in range(len(methods) - 1)]
+    errors = gradients @ inverse
+    drawn = [pd.factorize(votes[name])[0] for name in ("prompt", "voter", *(("seed",) if shared else ()))]
+    found = [spread(errors[:, k], *drawn) for k in range(len(methods) - 1)]
     halves = [0.0, *(_half(one, inverse[k, k], level) for k, one in enumerate(found))]
     strength = np.array([0.0, *theta[:-1]])
     count = np.bincount(np.concatenate([one, two]), minlength=len(methods))

@@ -24,15 +24,20 @@ COLUMNS = ["question", "category", "metric", "votes", "prompts", "voters", "accu
 
 
 def predictors(
-    votes: pd.DataFrame, images: pd.DataFrame, metrics: Sequence[str], ties: Mapping[str, float]
+    votes: pd.DataFrame,
+    images: pd.DataFrame,
+    metrics: Sequence[str],
+    ties: Mapping[str, float],
+    shared: bool = False,
 ) -> pd.DataFrame:
     """One row per (question, category, metric), the whole first (category ""); columns: `COLUMNS`.
 
     Args:
-        votes: One row a vote: question, voter, prompt, left and right (paths of images), answer.
+        votes: One row a vote: question, voter, prompt, seed, left and right (paths of images), answer.
         images: A run's frame: image, the metrics, and categories or kind.
         metrics: Columns of `images`.
         ties: Of each metric the largest difference that counts as none.
+        shared: Whether all prompts had the same noises.
     """
     decided = votes[votes["answer"].isin(["left", "right"])].reset_index(drop=True)
     scores = images.drop_duplicates("image").set_index("image")
@@ -52,7 +57,8 @@ def predictors(
                 if not there.any():
                     continue
                 own = decided[there]
-                found = Rate.of(values[there], own["prompt"], own["voter"])
+                seeds = own["seed"] if shared else None
+                found = Rate.of(values[there], own["prompt"], own["voter"], seeds)
                 about = (question, category, metric, found.votes, found.prompts, found.voters, found.rate)
                 rows.append((*about, *found.interval()))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -13,7 +13,8 @@ of freedom of prompts and voters, and the mean's prior as wide as one vote's dev
 
     z²        = (g − 1)(a − 1) / (1 − a/(g + 1)),   a = (√(g + 1)/α)^(2/g)         no bound where a ≥ g + 1
 
-Votes that all say the same have no variance; each prompt then counts as one vote.
+Votes that all say the same have no variance; each prompt then counts as one vote, or each seed where those are fewer and
+prompts share their noises.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Rate:
-    """wins, ties and losses, and how much they say; `spread` is that of r."""
+    """wins, ties and losses, and how much they say; `spread` is that of r. drawn: prompts, or shared seeds if fewer."""
 
     wins: int
     ties: int
@@ -52,17 +53,29 @@ class Rate:
     rate: float
     prompts: int
     voters: int
+    drawn: int
     spread: Spread
 
     @classmethod
-    def of(cls, outcomes: Array, prompts: pd.Series | Array, voters: pd.Series | Array) -> Rate:
-        """Of votes that are worth 0 … 1, with the prompt and the voter of each."""
+    def of(
+        cls,
+        outcomes: Array,
+        prompts: pd.Series | Array,
+        voters: pd.Series | Array,
+        seeds: pd.Series | Array | None = None,
+    ) -> Rate:
+        """Of votes that are worth 0 … 1, with the prompt and the voter of each.
+
+        seeds: of the images, where all prompts had the same noises.
+        """
         y = np.asarray(outcomes, dtype=float)
         (prompt, of_prompts), (voter, of_voters) = pd.factorize(prompts), pd.factorize(voters)
         rate = float(y.mean()) if len(y) else np.nan
-        found = spread((y - rate) / max(1, len(y)), prompt, voter)
+        seed = None if seeds is None else pd.factorize(seeds)[0]
+        found = spread((y - rate) / max(1, len(y)), prompt, voter, seed)
         won, lost = int((y > 0.5).sum()), int((y < 0.5).sum())
-        return cls(won, len(y) - won - lost, lost, rate, len(of_prompts), len(of_voters), found)
+        drawn = len(of_prompts) if seed is None else min(len(of_prompts), seed.max(initial=-1) + 1)
+        return cls(won, len(y) - won - lost, lost, rate, len(of_prompts), len(of_voters), int(drawn), found)
 
     @property
     def votes(self) -> int:
@@ -72,14 +85,14 @@ class Rate:
     def effective(self) -> float:
         """n; NaN where nothing is known."""
         if not self.spread.variance > 0:
-            return float(self.prompts) if self.spread.variance == 0 else np.nan
+            return float(self.drawn) if self.spread.variance == 0 else np.nan
         return self.rate * (1 - self.rate) / self.spread.variance
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The interval of all votes, made once; NaN with fewer than two prompts."""
+        """The interval of all votes, made once; NaN with fewer than two prompts, or too few shared seeds."""
         from scipy.special import stdtrit  # slow to import, and a listing needs no interval
 
-        freedom = self.spread.freedom if self.spread.variance > 0 else self.prompts - 1.0
+        freedom = self.spread.freedom if self.spread.variance > 0 else self.drawn - 1.0
         return wilson(self.rate, self.effective, float(stdtrit(freedom, (1 + level) / 2)))
 
     def always(self, level: float = 0.95) -> tuple[float, float]:

@@ -48,18 +48,23 @@ class Votes:
     """Votes on the images of a run. Tables are made anew from `frame()`, which others can read too."""
 
     def __init__(
-        self, lines: Sequence[Mapping[str, Any]], images: pd.DataFrame, ties: Mapping[str, float]
+        self,
+        lines: Sequence[Mapping[str, Any]],
+        images: pd.DataFrame,
+        ties: Mapping[str, float],
+        shared: bool = False,
     ) -> None:
         """Of lines of a store, oldest first; votes on images that `images`, a run's frame, no longer has are left out.
 
-        ties: by metric, each a column of `images`, the largest difference that counts as none.
+        ties: by metric, each a column of `images`, the largest difference that counts as none. shared: whether all prompts
+        had the same noises; votes on one seed are then alike, and intervals allow for it.
         """
-        self._images, self._ties = images, ties
+        self._images, self._ties, self._shared = images, ties, shared
         self._all = _table(lines, images)
 
     @classmethod
     def _of(cls, table: pd.DataFrame, other: Votes) -> Votes:
-        made = cls([], other._images, other._ties)
+        made = cls([], other._images, other._ties, other._shared)
         made._all = table
         return made
 
@@ -85,7 +90,7 @@ class Votes:
         """One row per (model, question, method, other): how often `method` was preferred; see `vote.rates`."""
         rows = []
         for key, own in self._contests():
-            found = Rate.of(own["score"].to_numpy(), own["prompt"], own["voter"])
+            found = Rate.of(own["score"].to_numpy(), own["prompt"], own["voter"], self._seeds(own))
             bad = int((own["answer"] == "both_bad").sum())
             rows.append(dict(zip(_CONTEST, key, strict=True)) | found.row() | {"both_bad": bad})
         return pd.DataFrame(rows, columns=[*_CONTEST, *rates.COLUMNS, "both_bad"])
@@ -96,7 +101,7 @@ class Votes:
         for key, own in self._counted.groupby(["model", "question"], sort=False):
             model, question = cast(tuple[str, str], key)
             there = set(own["method"]).union(own["other"])
-            table = davidson(own, [method for method in self._methods if method in there])
+            table = davidson(own, [m for m in self._methods if m in there], shared=self._shared)
             table.insert(0, "model", model)
             table.insert(1, "question", question)
             tables.append(table)
@@ -112,10 +117,12 @@ class Votes:
         for question, own in self._counted.groupby("question", sort=False):
             row: dict[str, Any] = {"question": question}
             for level, answers, values, mirror in _SCALES:
-                counts = pd.crosstab([own["prompt"], own["left_right"]], answers(own).to_numpy())
+                units = [own[name] for name in ("prompt", "seed", "left_right")]
+                counts = pd.crosstab(units, answers(own).to_numpy())
                 several = counts[counts.sum(axis=1) > 1].reindex(columns=values, fill_value=0)
                 table, prompts = several.to_numpy(float), several.index.get_level_values(0).to_numpy()
-                low, high = alpha_interval(table, prompts, level, mirror)
+                seeds = several.index.get_level_values(1).to_numpy() if self._shared else None
+                low, high = alpha_interval(table, prompts, level, mirror, seeds)
                 row |= {"units": len(several), "votes": int(table.sum()), level: alpha(table, level, mirror)}
                 row |= {f"{level}_low": low, f"{level}_high": high}
             rows.append(row)
@@ -147,11 +154,12 @@ class Votes:
     def self_agreement(self) -> Rate:
         """How often voters say the same of a pair again, over prompts and voters."""
         repeats = self._repeats()
-        return Rate.of(repeats["same"].to_numpy(float), repeats["prompt"], repeats["voter"])
+        same = repeats["same"].to_numpy(float)
+        return Rate.of(same, repeats["prompt"], repeats["voter"], self._seeds(repeats))
 
     def predictors(self) -> pd.DataFrame:
         """One row per (question, category, metric): the share of votes that it foretells; see `vote.predictors`."""
-        return predictors(self._counted, self._images, list(self._ties), self._ties)
+        return predictors(self._counted, self._images, list(self._ties), self._ties, self._shared)
 
     def of_images(self, question: str | None = None) -> pd.Series:
         """By path of the image the mean worth of its votes to one question, or to all, each counting alike: 0 … 1."""
@@ -161,12 +169,24 @@ class Votes:
         return worth.groupby(level=0).mean().rename("votes")
 
     def shares(self, question: str | None = None) -> Shares:
-        """What the variance of a vote is made of, within contests of two methods: for planning more votes."""
+        """What the variance of a vote is made of, within contests of two methods: for planning more votes.
+
+        Raises `BadValue` on too few votes, and where prompts share their noises: seeds are then a part of it, too.
+        """
+        if self._shared:
+            raise BadValue(
+                "all prompts of this run have the same noises, so its votes differ by seed as well, which plans of prompts "
+                "and voters leave out; plan with assumed shares, or vote on a run of noise per_prompt"
+            )
         own = self._counted if question is None else self._counted[self._counted["question"] == question]
         if len(own) < 2:
             raise BadValue("there are too few votes to learn from; plan with assumed shares instead")
         y = own["score"] - own.groupby(list(_CONTEST))["score"].transform("mean")
         return shares(y.to_numpy(float), pd.factorize(own["prompt"])[0], pd.factorize(own["voter"])[0])
+
+    def _seeds(self, votes: pd.DataFrame) -> pd.Series | None:
+        """The seeds of votes where prompts share their noises, by which they are alike."""
+        return votes["seed"] if self._shared else None
 
     @cached_property
     def _methods(self) -> list[str]:

@@ -65,5 +65,5 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path, number: int) -> None:
         with urlopen(link) as answer:
             assert b"noisekit" in answer.read()
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and out.endswith("stopped\n") and err == ""

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.votes import DESIGNS, Design, always_held, held
+from benchmarks.votes import DESIGNS, SHARED, Design, always_held, held
 from noisekit.errors import BadValue
 from noisekit.vote.agreement import alpha, alpha_interval
 from noisekit.vote.clusters import shares, spread
@@ -23,6 +23,55 @@ def test_intervals_hold_the_known_rate_where_voters_and_prompts_differ(design: D
     """200 experiments; the whole table is in benchmarks/votes.py."""
     share = held(design, 200)
     assert 0.90 <= share <= 0.995, share
+
+
+def test_intervals_hold_the_known_rate_where_prompts_share_their_noises() -> None:
+    """And do not where seeds are taken for as many as there are (prompt, seed)."""
+    design = Design(50, 10, 30, 0.5, 0.3, 0.5, 10, 0.6)
+    assert 0.90 <= held(design, 200) <= 0.995
+    assert held(design, 200, told=False) < 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", SHARED, ids=str)
+def test_two_thousand_experiments_of_shared_noises(design: Design) -> None:
+    share = held(design, 2000)
+    assert 0.92 <= share <= (0.98 if design.of_seed else 1)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_too_few_shared_seeds_say_nothing_of_others(seeds: int) -> None:
+    worth, prompt, voter, seed = Design(30, 6, 20, 0.3, 0.3, 0.5, seeds, 0.3).draw(np.random.default_rng(0))
+    found = Rate.of(worth, prompt, voter, seed)
+    assert np.isnan(found.interval()).all() and found.always() == (0, 1)
+    assert not np.isnan(Rate.of(worth, prompt, voter).interval()).any()
+    votes = duels({"standard": 0.0, "a": 0.5}, 0.5, 200).assign(seed=lambda table: table["prompt"] % seeds)
+    assert np.isnan(davidson(votes, ["standard", "a"], shared=True)["low"]).sum() == 1
+    assert not davidson(votes, ["standard", "a"])["low"].isna().any()
+    counts = np.random.default_rng(0).multinomial(3, [0.3, 0.3, 0.4], 60).astype(float)
+    units = np.arange(60)
+    assert np.isnan(alpha_interval(counts, units // 2, seeds=units % seeds)).all()
+
+
+def test_seeds_that_differ_widen_what_is_told_of_them() -> None:
+    """Rates, strengths and α, of votes that one seed in five decides alone."""
+    votes = duels({"standard": 0.0, "a": 0.5, "b": 0.2}, 0.5, 900)
+    votes["seed"] = np.random.default_rng(1).integers(0, 5, len(votes))
+    votes.loc[votes["seed"] == 0, "score"] = 1.0
+    widths = []
+    for shared in (False, True):
+        table = davidson(votes, ["standard", "a", "b"], shared=shared).set_index("method")
+        found = Rate.of(
+            votes["score"].to_numpy(), votes["prompt"], votes["voter"], votes["seed"] if shared else None
+        )
+        counts = np.where(
+            np.arange(100)[:, None] % 5 == 0,
+            [3, 0, 0],
+            np.random.default_rng(0).multinomial(3, [0.4, 0.2, 0.4], 100),
+        ).astype(float)
+        low, high = alpha_interval(counts, np.arange(100) // 5, seeds=np.arange(100) % 5 if shared else None)
+        widths.append((np.ptp(found.interval()), (table["high"] - table["low"])["a"], high - low))
+    assert (np.array(widths[1]) > 1.15 * np.array(widths[0])).all(), widths
 
 
 def test_the_interval_for_whoever_peeks_holds_at_every_vote_and_the_other_does_not() -> None:
@@ -265,7 +314,7 @@ def test_a_planned_study_is_as_precise_as_it_says(prompts: int, voters: int, pee
     rng = np.random.default_rng(0)
     widths = []
     for _try in range(20):
-        outcomes, prompt, voter = design.draw(rng)
+        outcomes, prompt, voter, _ = design.draw(rng)
         found = Rate.of(outcomes, prompt, voter)
         low, high = found.always() if peeking else found.interval()
         widths.append((high - low) / 2)

@@ -111,6 +111,26 @@ def test_those_who_do_not_look_are_found_and_left_out(voted) -> None:
         votes.without("eve")
 
 
+@pytest.mark.parametrize("noise", ["shared", "published"])
+def test_where_prompts_share_their_noises_seeds_are_drawn_too(voted, noise: str) -> None:
+    """Two seeds tell nothing of others, and no plan of prompts and voters is made of them."""
+    run = voted(dict.fromkeys("abc", sighted))
+    own = run.votes()
+    run.manifest = {**run.manifest, "noise": noise}
+    shared = run.votes()
+    assert len(shared) == len(own) > 0
+    rates, free = shared.rates(), own.rates()
+    assert rates["rate"].equals(free["rate"]) and not free["low"].isna().any()
+    assert rates["low"].isna().all() and rates["always_low"].eq(0).all() and rates["always_high"].eq(1).all()
+    assert shared.strengths()["low"].isna().tolist() == [True, True, False]  # standard is where it is
+    assert own.strengths()["low"].notna().all()
+    for table, ends in (("agreement", "nominal_low"), ("predictors", "low")):
+        assert getattr(shared, table)()[ends].isna().all() and getattr(own, table)()[ends].notna().any()
+    assert shared.without("a").rates()["low"].isna().all()
+    with pytest.raises(BadValue, match="differ by seed"):
+        shared.shares()
+
+
 def test_worth_of_images_is_that_of_their_votes(voted) -> None:
     run = voted()
     worth = run.votes().of_images()
