@@ -49,7 +49,9 @@ class Offer:
 
         Raises `BadValue` on models and methods that are none.
         """
-        here = [card.name for card in cards().values() if card.bundled or presence(card) == "here"]
+        # The page asks for words: what wants a picture besides is not offered by itself.
+        worded = [card for card in cards().values() if card.frames is None and card.controlnet is None]
+        here = [card.name for card in worded if card.bundled or presence(card) == "here"]
         for model in models:
             outline(model)
         offered = tuple(dict.fromkeys(models or here))

@@ -12,7 +12,7 @@ from noisekit.app import pieces
 from noisekit.app.comparing import Comparison, comparison
 from noisekit.app.controls import budget, whole
 from noisekit.app.desk import Desk, explained, told
-from noisekit.app.try_page import DEVICE
+from noisekit.app.try_page import DEVICE, usual_model
 from noisekit.registry import DEFAULT_METRICS
 
 PROMPTS = "a red circle to the left of a blue square\ntwo green triangles\na yellow square above a red circle"
@@ -30,7 +30,7 @@ def runs_page(desk: Desk) -> None:
                 "first", label="Name of the run", info="letters, digits, - and _", elem_id="name", max_lines=1
             )
             model = gr.Dropdown(
-                list(desk.offer.models), value=desk.offer.models[-1], label="Model", elem_id="compared-model"
+                list(desk.offer.models), value=usual_model(desk), label="Model", elem_id="compared-model"
             )
         methods = gr.Textbox(
             "best_of(n=4), reno(steps=5)",
@@ -79,7 +79,7 @@ def runs_page(desk: Desk) -> None:
         with desk.running(str(request.session_hash)) as ended:
             try:
                 asked = Comparison(called, on, by, lines, whole(number), tuple(judged), budget(calls=most))
-                yield pieces.said("the model and the metrics are loaded"), *same, *busy
+                yield pieces.said("loading the model and the metrics …"), *same, *busy
                 for view in comparison(desk.device, desk.offer, asked, ended):
                     if not view.over:
                         yield pieces.compared(view), *same, *busy

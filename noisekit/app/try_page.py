@@ -30,7 +30,9 @@ def try_page(desk: Desk) -> None:
         with gr.Column(scale=2, min_width=320):
             prompt = gr.Textbox(PROMPT, label="Prompt", lines=2, max_lines=4, elem_id="prompt")
             with gr.Row():
-                model = gr.Dropdown(list(offer.models), value=_usual(desk), label="Model", elem_id="model")
+                model = gr.Dropdown(
+                    list(offer.models), value=usual_model(desk), label="Model", elem_id="model"
+                )
                 seed = gr.Number(0, label="Seed", elem_id="seed", min_width=80)
             method = gr.Dropdown(list(offer.methods), value=_first(desk), label="Method", elem_id="method")
             limits = _budget()
@@ -99,7 +101,7 @@ def _searching(desk: Desk, model: str, method: str, own: Sequence[Control]) -> A
                 chosen = expression(method, brackets or "", own, shown)
                 limits = budget(**dict(zip(LIMITS, texts, strict=True)))
                 asked = Asked(prompt, model, chosen, whole(seed), limits)
-                yield pieces.said("the model is loaded"), "", "", "", *busy
+                yield pieces.said("loading the model …"), "", "", "", *busy
                 for seen in search(desk.device, desk.offer, asked, ended):
                     views = pieces.searched(seen), pieces.side_by_side(seen, prompt, asked.seed)
                     yield *views, *_handed(desk, seen), *(over if seen.stopped else busy)
@@ -116,7 +118,7 @@ def _stopped(desk: Desk) -> Any:
     return stop
 
 
-def _usual(desk: Desk) -> str:
+def usual_model(desk: Desk) -> str:
     """The model that answers at once, where it is offered."""
     return next((name for name in desk.offer.models if name == "tiny-turbo"), desk.offer.models[0])
 

@@ -214,10 +214,12 @@ def test_a_comparison_is_begun_stopped_gone_on_with_and_opened(page: Page, serve
     page.browser.switch_to.frame(page.browser.find_element("css selector", "#opened iframe"))
     page.until(
         lambda: (
-            "best_of(n=2" in page.js("document.body.innerText")
-            and HOSTILE in page.js("document.body.innerText")
+            "best_of(n=2" in page.js("document.body.textContent")
+            and HOSTILE in page.js("document.body.textContent")
         )
     )
+    with urlopen(page.js("document.querySelector('a.picture').href")) as picture:
+        assert picture.headers["Content-Type"] == "image/png" and picture.read(4) == b"\x89PNG"
     page.browser.switch_to.default_content()
     page.tab("Vote")
     page.choose("voted-run", "first")
