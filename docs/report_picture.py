@@ -17,8 +17,6 @@ from noisekit.runs import load_run
 
 DOCS = Path(__file__).parent
 SIZE = {"width": 1240, "height": 1130, "deviceScaleFactor": 1, "mobile": False}
-#: Colours of the picture: a screen has few, and the images that it shows are small.
-COLOURS = 256
 
 
 def draw(browser: Any, run: str | Path, picture: Path) -> None:
@@ -27,7 +25,7 @@ def draw(browser: Any, run: str | Path, picture: Path) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SIZE)
     browser.get(page.resolve().as_uri())
     shown = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-    shown.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    shown.save(picture, optimize=True)
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 

@@ -51,17 +51,6 @@ class Standing:
     prompts: int
 
     @property
-    def standard(self) -> Line:
-        return next(place.line for place in self.places if place.line.is_standard)
-
-    @property
-    def best(self) -> Line | None:
-        """The method with the greatest gain in the lead metric among those that did not optimise it."""
-        others = [place.line for place in self.places if not place.line.is_standard]
-        fair = [line for line in others if not self.of(line).optimised and self.of(line).verdict != "none"]
-        return max(fair, key=lambda line: self.of(line).difference, default=None)
-
-    @property
     def verdicts(self) -> Mapping[str, int]:
         """How many methods are better than standard on the lead metric beyond the interval, worse, and open."""
         return Counter(self.of(place.line).verdict for place in self.places)

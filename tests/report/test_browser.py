@@ -263,6 +263,7 @@ def test_without_its_script_the_page_is_whole(browser: Any, place: Path) -> None
     assert asked(browser, "document.images[0].naturalWidth") == 32
 
 
+@pytest.mark.slow
 def test_two_thousand_pictures_open_and_filter_soon(browser: Any, make_run: Any) -> None:
     """The time is that of the browser alone; what the page takes to make is measured by benchmarks/report.py."""
     prompts = {f"prompt {number}": None for number in range(660)}

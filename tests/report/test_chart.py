@@ -41,7 +41,7 @@ def test_the_advice_is_pick_at_every_budget(known: Run, cost: str) -> None:
     assert found is not None
     steps, unit = found.steps(cost), 1.0 if cost == "calls" else CALL
     assert steps[0].label == "standard" and len(steps) > 3
-    for budget in (1, 2, 4, 5, 8, 15, 29, 30, 60, 100):
+    for budget in (1, 2, 4, 15, 30, 100):
         chosen = pick(known, **{cost: budget * unit}, metric="truth")
         at = [step for step in steps if step.budget <= budget * unit * (1 + 1e-9)][-1]
         assert at.label == re.sub(r"\(.*?\)", "", chosen.method), budget

@@ -163,6 +163,9 @@ def test_the_first_screen_alone_is_text_and_thumbnails(shown_run: Any) -> None:
     assert not re.findall(r"<script|<a |href=|<dialog|<form", part)
     assert part.count('<article class="scene"') == len(gallery(shown_run, ranking(shown_run)).telling)
     assert part.count('class="verdict') == 2
+    style = re.sub(r"/\*.*?\*/|@media[^{]*\{", "", part[part.index("<style>") + 7 : part.index("</style>")])
+    rules = [one for head in re.findall(r"([^{}]+)\{", style) for one in head.split(",")]
+    assert rules and all(rule.strip().startswith(".noisekit") for rule in rules)
 
 
 def test_a_manifest_is_flattened() -> None:
