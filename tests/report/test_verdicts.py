@@ -91,3 +91,15 @@ def test_no_word_of_winning_without_evidence(run: Any) -> None:
 def test_nothing_scored(run: Any) -> None:
     run.rows[["clip_score", "aesthetic", "truth"]] = np.nan
     assert "no metric has scored it" in str(said(run)["tiny"])
+
+
+@pytest.mark.parametrize(("holm", "outcome"), [(0.051, "open"), (0.05, "told")])
+def test_what_would_be_claimed_alone_but_not_in_company_is_not_said(
+    run: Any, monkeypatch: pytest.MonkeyPatch, holm: float, outcome: str
+) -> None:
+    table = run.tests()
+    table["p"] = 0.001
+    table.loc[~table["optimised"], "p_holm"] = holm
+    monkeypatch.setattr(run, "tests", lambda: table)
+    for one in said(run).values():
+        assert (one.outcome == "open") == (outcome == "open")
