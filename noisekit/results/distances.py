@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from noisekit.errors import BadValue, unknown
+from noisekit.errors import BadValue, NotSupported, unknown
 from noisekit.metrics.distances.cmmd import cmmd
 from noisekit.metrics.distances.embedding import Embedding, clip_folder, inception_file
 from noisekit.metrics.distances.frechet import Gaussian, curve, frechet, infinity
@@ -24,6 +24,7 @@ from noisekit.metrics.distances.inception import Inception, Resize
 from noisekit.paths import given_path, path_within
 from noisekit.pictures import endings, read_picture
 from noisekit.results.run import Run
+from noisekit.store.png import frames_in
 
 #: Pictures at once.
 BATCH = 32
@@ -65,7 +66,7 @@ def distances(
     Raises:
         BadValue: An unknown metric, a folder without pictures, too few images.
         CorruptWeights: Weights are not on this machine.
-        NotSupported: There are no such weights.
+        NotSupported: There are no such weights, or the run holds sequences of frames.
     """
     for name in metrics:
         if name not in ("fid", "cmmd"):
@@ -79,6 +80,11 @@ def distances(
     ]
     networks = {}
     of_arms = [[path_within(run.folder, name) for name in images] for images in arms.values()]
+    if any(frames_in(file) for files in of_arms for file in files[:1]):
+        raise NotSupported(
+            f"run {str(run.folder)!r} holds sequences of frames, and fid and cmmd compare single pictures; judge frames by "
+            "metrics, such as those against true views"
+        )
     if "fid" in metrics:
         inception = Inception(inception_file(weights), device, resize)
         networks["fid"] = inception.name

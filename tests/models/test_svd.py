@@ -155,7 +155,15 @@ class TestThereAndBack:
             with pytest.raises(BadValue, match="give solver='euler'"):
                 load_method(method)(model, PROMPTS)
 
-    @pytest.mark.parametrize("method", ["selection(candidates=3, round_trip_steps=2)", "inversion", "pink"])
+    @pytest.mark.parametrize(
+        "method",
+        [
+            "selection(candidates=3, round_trip_steps=2)",
+            "inversion",
+            "pink",
+            "reno(steps=2, lr=0.5, through_steps=1, rewards='clip_score:1', weights='tiny')",
+        ],
+    )
     def test_methods_search_clips(self, method: str) -> None:
         model = load_model(toy(orbit=True), **SETTINGS)
         result = load_method(method)(model, PROMPTS)

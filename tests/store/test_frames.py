@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import noisekit as nk
-from noisekit.errors import BadValue
+from noisekit.errors import BadValue, NotSupported
 from noisekit.models.analytic import AnalyticModel
+from noisekit.results.distances import distances
 from noisekit.rewards import load_reward
 from noisekit.store.png import read_image, read_parameters, write_png
 
@@ -72,6 +73,10 @@ def test_a_comparison_of_sequences(tmp_path: Path) -> None:
     assert len(sheets) == len(list((tmp_path / "images").glob("*.webp"))) == 8
     again = nk.compare(models=[model], methods=methods, store=tmp_path, **settings)
     assert again.frame().equals(frame)
+    with pytest.raises(
+        NotSupported, match="holds sequences of frames, and fid and cmmd compare single pictures"
+    ):
+        distances(run, tmp_path / "images", ["cmmd"], "tiny")
     assert run.noise_analysis().frequencies["found"].notna().all()
     page = Path(run.report()).read_text()
     assert page.count("data:image/webp") >= 4
