@@ -1,4 +1,5 @@
-"""Draw the start page's pictures from runs: `python docs/pictures.py runs/pictures` makes docs/gallery-*.png.
+"""Draw the start page's pictures from runs: `python docs/pictures.py runs/pictures` makes docs/gallery-*.png and, without a
+run, docs/turntable.png: the first things of that suite with their true views.
 
 The prompts are the first five of the suite `tiny`, one of each kind, and the seed is 0: nothing was chosen by its looks. A
 frame is green where the checker says that the prompt is fulfilled, red where it is not.
@@ -13,8 +14,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
 
 import noisekit as nk
+from noisekit.world.turntable import suite, turn
 
 DOCS = Path(__file__).parent
 
@@ -53,6 +57,16 @@ def gallery(model: str, folder: Path) -> None:
     plt.close()
 
 
+def turntable() -> None:
+    """A row a thing, a column a view: the first is what a model is given, the others what its frames should show."""
+    rows = [np.concatenate(list(turn(thing, 8).transpose(0, 2, 3, 1)), 1) for thing in suite()[:5]]
+    sheet = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))
+    sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.NEAREST).save(
+        DOCS / "turntable.png", optimize=True
+    )
+
+
 if __name__ == "__main__":
+    turntable()
     for shown in SHOWN:
         gallery(shown, Path(sys.argv[1]))
