@@ -2,6 +2,7 @@
 
     python -m benchmarks.verdicts              # the plans of benchmarks/plans/verdicts, at 50, 100 and 200 prompts in turn
     python -m benchmarks.verdicts npnet        # one of them: golden, reno, stability, npnet
+    python -m benchmarks.verdicts --tell       # write what the runs say: noisekit/papers/claims.json
 
 What a plan needs is made first, in build/verdicts: placebos of golden seeds; pairs at the sampling guidance, ten networks.
 Images come to lie in runs/verdicts. The same command goes on where it was stopped.
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 
@@ -24,11 +26,14 @@ from noisekit.golden_seeds.ranking import SeedRanking
 from noisekit.npnet.collect import Recipe, collect
 from noisekit.npnet.pairs import Collection
 from noisekit.npnet.train import Training, train
+from noisekit.papers.claims import answers, write_answers
 from noisekit.plan import load_plan
+from noisekit.results import Run
 from noisekit.world.suite import training_captions
 
 PLANS = Path(__file__).parent / "plans" / "verdicts"
 BUILT, RUNS = Path("build", "verdicts"), Path("runs", "verdicts")
+TOLD = Path(__file__).parents[1] / "noisekit" / "papers" / "claims.json"
 #: Sizes in turn, so that what is not finished is a smaller run of all arms and no half of one.
 LIMITS = (50, 100, 200)
 CAPTIONS, SEEDS, PLACEBOS = 2000, 5, 8
@@ -96,12 +101,31 @@ def run(names: Sequence[str]) -> None:
             print(f"{name}: {limit} prompts, {len(done)} images", flush=True)
 
 
+def tell() -> None:
+    """Write what the runs that are there say of every claim, at the largest size that all arms of a plan reached."""
+    there = {name: whole(nk.load_run(RUNS / name)) for name in NEEDS if (RUNS / name).is_dir()}
+    found = answers({name: own for name, own in there.items() if len(own)})
+    write_answers(found, TOLD)
+    for one in found:
+        print(f"{one.id}: {one.verdict}, {one.difference} [{one.low}, {one.high}], p {one.p} of {one.family}")
+
+
+def whole(run: Run) -> pd.DataFrame:
+    """The images of a run on the prompts that every arm has."""
+    frame = run.frame()
+    arms = frame.groupby("prompt")["method"].nunique()
+    complete = set(arms.index[arms == frame["method"].nunique()])
+    return frame[frame["prompt"].isin(complete)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("plans", nargs="*", metavar="PLAN", help=", ".join(NEEDS))
-    run(parser.parse_args().plans or list(NEEDS))
+    parser.add_argument("--tell", action="store_true", help="write claims.json and run nothing")
+    given = parser.parse_args()
+    tell() if given.tell else run(given.plans or list(NEEDS))
 
 
 if __name__ == "__main__":

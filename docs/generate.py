@@ -312,6 +312,13 @@ def scorers() -> str:
     return table(["metric", "part", "from", "size", "licence", "fetched by"], rows)
 
 
+def claims() -> str:
+    """What became of the papers' claims, as it ships with noisekit."""
+    from noisekit.papers.claims import HEADS, cells, legend, results
+
+    return table(HEADS, [cells(claim, answer) for claim, answer in results()]) + f"\n\n{legend()}."
+
+
 def suites() -> str:
     """Every prompt suite."""
     from noisekit.prompts import BUNDLED

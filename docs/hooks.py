@@ -45,6 +45,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "checkpoints": generate.checkpoints,
     "scorers": generate.scorers,
     "suites": generate.suites,
+    "claims": generate.claims,
     "commands": generate.commands,
     "colourfulness": lambda: generate.folded(
         generate.ROOT / "docs" / "examples" / "colourfulness" / "noisekit_colourfulness.py"

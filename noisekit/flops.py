@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from typing import Any, final
 
@@ -66,7 +67,7 @@ def operations(run: Callable[[Tensor], Tensor], x: Tensor, *, backward: bool = F
     """Floating-point operations of run(x), or, where `backward`, of the gradient of its sum to x. No meter counts them."""
     from torch.utils.flop_counter import FlopCounterMode  # a third of a second to import
 
-    with uncounted(), FlopCounterMode(display=False, custom_mapping=dict(_FORMULAS)) as counter:
+    with uncounted(), _stepwise(), FlopCounterMode(display=False, custom_mapping=dict(_FORMULAS)) as counter:
         with torch.set_grad_enabled(backward):
             leaf = x.detach().requires_grad_(backward)
             output = run(leaf.clone())  # the counter's own hooks do not bear leaves
@@ -75,6 +76,17 @@ def operations(run: Callable[[Tensor], Tensor], x: Tensor, *, backward: bool = F
             return float(forward)
         torch.autograd.grad(output.sum(), leaf)
         return float(counter.get_total_flops() - forward)
+
+
+@contextmanager
+def _stepwise() -> Iterator[None]:
+    """torch's own attention layer fuses what it does without a gradient into an operator that the counter does not know."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def worth(cost: Cost, price: Callable[[str], float]) -> float:

@@ -45,6 +45,14 @@ def test_a_convolution_and_attention_count_what_a_hand_counts(channels, width, h
     assert operations(network, x, backward=True) == convolution + projections + 2.5 * attention
 
 
+def test_an_attention_layer_of_torchs_own_counts_whether_a_gradient_is_kept_or_not():
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).eval().requires_grad_(False)
+    x = torch.randn(1, 6, 8)
+    expected = 4 * 2 * 6 * 8 * 8 + 2 * (2 * 6 * 6 * 8)
+    assert operations(lambda x: layer(x, x, x, need_weights=False)[0], x) == expected
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 @pytest.mark.parametrize("shape", [(5, 5), (2, 7, 3), (3, 7)])
 def test_a_singular_value_decomposition_counts_by_its_formula(shape):
     *batch, one, other = shape

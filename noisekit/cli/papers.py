@@ -125,6 +125,29 @@ def run(
     return code
 
 
+@app.command()
+def claims() -> None:
+    """Print what became of the papers' claims on the tiny world: confirmed, refuted or not told, at which setting.
+
+    What is asked was written down before the runs, and p is Holm's over all of it. The words are about two models of 32
+    pixels, and about nothing else.
+
+    \b
+    Example:
+      noisekit papers claims
+    """
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    from noisekit.papers.claims import HEADS, cells, legend, results
+
+    grid = Grid(*HEADS, box=None, pad_edge=False)
+    for claim, answer in results():
+        grid.add_row(*(Text(shown(cell), overflow="fold") for cell in cells(claim, answer)))
+    console().print(grid)
+    say(f"{legend()}\nmake the runs anew with: python -m benchmarks.verdicts")
+
+
 def beside(found: Sequence[Agreement], models: Mapping[str, str]) -> None:
     """The printed numbers and ours, a line each, and the verdict."""
     from rich.table import Table as Grid
