@@ -28,7 +28,7 @@ from noisekit.cost import uncounted
 from noisekit.types import COUNTED, Cost
 
 #: What a network is tried on where it needs a prompt.
-SPECIMEN = "a red circle to the left of a blue square"
+SPECIMEN = "a red circle"
 
 
 class Worker(ABC):

@@ -55,6 +55,16 @@ def test_the_noise_found_makes_its_image_in_the_pipelines_own_call(name, model, 
         assert (moved == 0).all()
 
 
+def test_what_its_networks_compute_is_counted(model, recwarn):
+    for network in ("denoiser", "decoder"):
+        assert model.flops(network) > 1e5
+        assert 0 < model.flops(f"{network}_backward") < 3 * model.flops(network)
+    assert not [warning for warning in recwarn if "could not be counted" in str(warning.message)]
+    calls = model.predict_cost(model.card.guidance).denoiser * 2
+    spent = load_method("standard")(model, PROMPTS[:1]).cost
+    assert spent.flops == pytest.approx(calls * model.flops() + model.flops("decoder"))
+
+
 @pytest.mark.parametrize("name", ["flux-schnell", "pixart-dmd", "sana-sprint"])
 def test_reno_climbs_its_reward_through_one_step(name):
     timesteps = {"timesteps": [400]} if name == "pixart-dmd" else {}

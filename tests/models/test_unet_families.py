@@ -174,6 +174,9 @@ def test_evaluations_are_counted_as_they_are_announced(family, model):
     assert meter.cost.denoiser == model.sample_cost().denoiser
     assert meter.cost.denoiser == model.card.steps * (1 + family.twice)
     assert meter.cost.decoder == 1
+    flops = meter.priced(model.flops()).flops
+    assert flops == pytest.approx(meter.cost.denoiser * model.flops() + model.flops("decoder"))
+    assert model.flops() > 1e5
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
