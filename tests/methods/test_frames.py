@@ -24,7 +24,7 @@ WALKS = [
     f"initno({REWARD})",
 ]
 #: What reads a network or a file that is made for other models.
-OTHERS = {"npnet", "golden_seeds", "initno", "transfer", "inversion", "repaint"}
+OTHERS = {"npnet", "hypernoise", "golden_seeds", "initno", "transfer", "inversion", "repaint"}
 PROMPTS = ["a red circle", ImagePrompt("", Image.linear_gradient("L"))]
 
 

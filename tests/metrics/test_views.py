@@ -147,6 +147,7 @@ class TestLPIPS:
         with pytest.raises(CorruptWeights, match="does not hold the layers of torchvision's AlexNet"):
             load_metric("lpips", str(tmp_path / "other.pth"))
 
+    @pytest.mark.slow
     def test_it_is_torchmetrics_with_the_files_backbone(self, things: Path, tmp_path: Path) -> None:
         from torchmetrics.functional.image.lpips import _LPIPS
         from torchvision.models import alexnet

@@ -23,6 +23,7 @@ from noisekit.types import ImagePrompt
 from tests.pipelines import svd
 
 KINDS = [False, True]
+CLIMB = "reno(steps=2, lr=0.5, through_steps=1, rewards='clip_score:1', weights='tiny')"
 #: The pipelines, which loading leaves as they are.
 toy = cache(svd)
 SETTINGS: dict[str, Any] = {"size": 16, "steps": 2}
@@ -158,10 +159,10 @@ class TestThereAndBack:
     @pytest.mark.parametrize(
         "method",
         [
-            "selection(candidates=3, round_trip_steps=2)",
+            "selection(candidates=2, round_trip_steps=2)",
             "inversion",
             "pink",
-            "reno(steps=2, lr=0.5, through_steps=1, rewards='clip_score:1', weights='tiny')",
+            pytest.param(CLIMB, marks=pytest.mark.slow),
         ],
     )
     def test_methods_search_clips(self, method: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,6 +18,7 @@ from noisekit.rewards import load_reward
 from noisekit.store.png import read_image, read_parameters, write_png
 
 
+@settings(max_examples=12)
 @given(frames=st.integers(1, 26), height=st.integers(1, 5), width=st.integers(1, 5))
 def test_a_contact_sheet_reads_back(
     tmp_path_factory: pytest.TempPathFactory, frames: int, height: int, width: int
@@ -50,7 +51,7 @@ def test_a_sheet_that_was_cut_is_refused(tmp_path: Path) -> None:
 def test_a_comparison_of_sequences(tmp_path: Path) -> None:
     """Images, noises, scores, diversity and report of a model that makes frames, and nothing is made twice."""
     model = AnalyticModel(steps=1, frames=3, size=8)
-    settings = {
+    about = {
         "prompts": ["a red circle", "two blue squares"],
         "seeds": 2,
         "metrics": ["clip_score", "truth"],
@@ -59,7 +60,7 @@ def test_a_comparison_of_sequences(tmp_path: Path) -> None:
         "keep_noise": True,
     }
     methods = ["standard", "selection(candidates=2, round_trip_steps=2)"]
-    run = nk.compare(models=[model], methods=methods, store=tmp_path, **settings)
+    run = nk.compare(models=[model], methods=methods, store=tmp_path, **about)
     frame = run.frame()
     assert len(frame) == 8
     image = run.image(frame["image"][0])
@@ -71,7 +72,7 @@ def test_a_comparison_of_sequences(tmp_path: Path) -> None:
     assert frame["clip_score"][0] == pytest.approx(sum(by_frame) / 3, abs=1e-4)
     sheets = {file.name for file in (tmp_path / "images").glob("*.png")}
     assert len(sheets) == len(list((tmp_path / "images").glob("*.webp"))) == 8
-    again = nk.compare(models=[model], methods=methods, store=tmp_path, **settings)
+    again = nk.compare(models=[model], methods=methods, store=tmp_path, **about)
     assert again.frame().equals(frame)
     with pytest.raises(
         NotSupported, match="holds sequences of frames, and fid and cmmd compare single pictures"
