@@ -10,6 +10,7 @@ differences to the standard image (or, for a trace, to its first candidate) on t
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -49,7 +50,7 @@ def main() -> None:
 
 def effects(run: nk.Run) -> str:
     """Mean and paired difference of every metric, with cost."""
-    rows = []
+    rows, equivalents = [], run.frame().groupby(["model", "method"])["equivalents"].mean()
     for _, row in run.summary().iterrows():
         cells = [
             row["model"],
@@ -60,15 +61,18 @@ def effects(run: nk.Run) -> str:
             mark = "†" if metric in run.optimised(row["method"]) else ""
             d = [row[f"{metric}_{end}"] for end in ("difference", "low", "high")]
             cells.append(f"{row[metric]:.3f}{mark}" + ("" if np.isnan(d[0]) else f" ({spread(*d)})"))
-        rows.append([*cells, f"{row['calls']:.0f}"])
-    return markdown(["model", "method", "prompts × seeds", *run.metrics, "calls per image"], rows)
+        rows.append([*cells, f"{row['calls']:.0f}", f"{equivalents[row['model'], row['method']]:.1f}"])
+    return markdown(
+        ["model", "method", "prompts × seeds", *run.metrics, "calls per image", "equivalents"], rows
+    )
 
 
 def beside(run: nk.Run, reference: str) -> str:
-    """Paired differences of every other searching method to the one that is called `reference`, where a run has it."""
+    """Paired differences of every other method to the first that is called `reference`, where a run has one."""
     frame, rows = run.frame(), []
     for model, group in frame.groupby("model", sort=False):
-        named = group[group["method"].str.match(rf"{reference}\b")]
+        ours = [method for method in dict.fromkeys(group["method"]) if re.match(rf"{reference}\b", method)]
+        named = group[group["method"].isin(ours[:1])]
         for method in dict.fromkeys(group["method"]):
             own = group[group["method"] == method]
             if named.empty or method in (named["method"].iloc[0], "standard"):
@@ -199,13 +203,14 @@ def checkpoints(run: nk.Run) -> str:
             for name in metrics
         }
         steps = sorted(scored["step"].unique())
-        for before, step in zip([0, *steps], steps):
+        for before, step in zip([None, *steps], steps):  # the first of a later stage is not candidate 0
             cells = []
             for name, table in tables.items():
                 mark = "†" if name in run.optimised(method) else ""
-                since = f" ({change(table, 0, step)})" if step else ""
+                since = "" if before is None else f" ({change(table, steps[0], step)})"
                 cells.append(f"{table[step].mean():.3f}{mark}{since}")
-            cells.append(change(tables["truth"], before, step) if step and "truth" in tables else "–")
+            told = before is not None and "truth" in tables
+            cells.append(change(tables["truth"], before, step) if told else "–")
             rows.append([model, f"`{method}`", str(int(step) + 1), *cells])
     return (
         markdown(["model", "method", "candidates", *metrics, "truth since the row before"], rows)
