@@ -30,6 +30,16 @@ INK = "#1f2933"
 TICK, AXIS, GRID = "#52606d", "#9aa5b1", "#e4e7eb"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+#: Each of them as a path about (0, 0).
+MARKS = {
+    "o": "M5,0A5,5 0 1 1 -5,0A5,5 0 1 1 5,0Z",
+    "s": "M-4.5,-4.5H4.5V4.5H-4.5Z",
+    "^": "M0,-5.5L5.5,4.5H-5.5Z",
+    "D": "M0,-6L6,0L0,6L-6,0Z",
+    "v": "M0,5.5L5.5,-4.5H-5.5Z",
+    "P": "M-2,-5.5H2V-2H5.5V2H2V5.5H-2V2H-5.5V-2H-2Z",
+    "X": "M-5.5,-3L-3,-5.5L0,-2.5L3,-5.5L5.5,-3L2.5,0L5.5,3L3,5.5L0,2.5L-3,5.5L-5.5,3L-2.5,0Z",
+}
 
 #: The page's names of these colours, which it has for a light and for a dark screen; hollow marks are of the page's own.
 _NAMES = {GREY: "grey", INK: "ink", TICK: "tick", AXIS: "axis", GRID: "grid", "#ffffff": "back"} | {

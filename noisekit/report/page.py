@@ -23,7 +23,7 @@ from noisekit.report.chart import CANVAS, charts, judges
 from noisekit.report.claims import claims, strengths
 from noisekit.report.correlation import correlation_table
 from noisekit.report.failures import failures
-from noisekit.report.figure import Look, looks
+from noisekit.report.figure import MARKS, Look, looks
 from noisekit.report.first.gallery import gallery
 from noisekit.report.first.telling import RULE
 from noisekit.report.first.verdicts import verdicts
@@ -116,6 +116,7 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "rule": RULE,
         "charts": charts(run, ranked, looked, watched),
         "canvas": CANVAS,
+        "marks": MARKS,
         "difference_plots": _drawn(
             (m, by_metric(o, ranked.metrics, looked)) for m, o in ranked.models.items()
         ),

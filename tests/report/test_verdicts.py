@@ -40,7 +40,7 @@ def test_a_gain_that_costs_elsewhere_says_so_and_others_are_counted(run: Any) ->
     one = said(run)["tiny-turbo"]
     assert one.subject == "reno(steps=20)"
     assert "; worse in truth (−0.9" in one.says
-    assert "; 1 other method too is better." in one.says
+    assert "; so is 1 other method, by less." in one.says
 
 
 def test_a_metric_of_its_own_is_no_win(run: Any) -> None:

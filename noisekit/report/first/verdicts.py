@@ -93,7 +93,7 @@ def _beside(best: Claim, gains: Sequence[Claim], losses: Sequence[Claim], truth:
     others = {claim.line.label for claim in gains if claim.metric == best.metric} - {best.line.label}
     if others:
         parts.append(
-            f"{_counted(len(others), 'other method')} too {'is' if len(others) == 1 else 'are'} better"
+            f"so {'is' if len(others) == 1 else 'are'} {_counted(len(others), 'other method')}, by less"
         )
     return "".join(f"; {part}" for part in parts) + "."
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matplotlib.ticker import MaxNLocator
-
-from noisekit.report.figure import GREY, WIDE, Look, drawing, rows_of, wrapped
+from noisekit.report.figure import WIDE, Look, rows_of, wrapped
+from noisekit.report.plots import panels
 from noisekit.report.tables import Line
+
+#: Pixels above a panel and below it.
+HEAD, FOOT = 26, 46
 
 
 @dataclass(frozen=True)
@@ -30,30 +32,40 @@ def by_metric(lines: Sequence[Line], metrics: Sequence[str], styles: Mapping[str
     return bars(panels, [line.label for line in others], styles)
 
 
-def bars(panels: Mapping[str, Sequence[Bar]], labels: Sequence[str], styles: Mapping[str, Look]) -> str:
-    """Panels by title, each with a bar a label; panels without any difference are left out."""
+def bars(figures: Mapping[str, Sequence[Bar]], labels: Sequence[str], styles: Mapping[str, Look]) -> str:
+    """Panels by title, each with a bar a label; figures without any difference are left out."""
     shown = {
-        title: row for title, row in panels.items() if any(not math.isnan(bar.difference) for bar in row)
+        title: row for title, row in figures.items() if any(not math.isnan(bar.difference) for bar in row)
     }
     if not shown:
         return ""
     columns, rows = rows_of(len(shown), 4)
-    named = [wrapped(label) for label in labels]
-    tall = max(0.36, *(0.17 * (1 + name.count("\n")) for name in named))
-    with drawing(WIDE, rows * (0.95 + tall * len(labels)), columns, rows, share_y=True) as canvas:
-        for axes, (title, row) in zip(canvas.axes, shown.items(), strict=False):
-            axes.axvline(0, color=GREY, linewidth=1.2)
-            for place, (bar, label) in enumerate(zip(row, labels, strict=True)):
-                style = styles[label]
-                if not math.isnan(bar.low):
-                    axes.plot([bar.low, bar.high], [place, place], color=style.colour, linewidth=2)
-                fill = "white" if bar.hollow else style.colour
-                axes.plot(bar.difference, place, style.marker, color=style.colour, mfc=fill, mew=1.8, ms=7.5)
-            axes.set_title(title)
-            axes.set_xlabel("difference to standard")
-            axes.set_yticks(range(len(labels)), named)
-            axes.set_ylim(len(labels) - 0.5, -0.5)
-            axes.tick_params(axis="y", length=0, labelsize=10)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
-        canvas.hide_after(len(shown))
-    return canvas.svg
+    named = [wrapped(label).split("\n") for label in labels]
+    left = 7.0 * max(len(text) for lines in named for text in lines) + 12
+    wide = (WIDE * 96 - left) / columns
+    tall = [max(28, panels.LINE * len(lines) + 12) for lines in named]
+    high = HEAD + sum(tall) + FOOT
+    drawn = []
+    for place, (title, row) in enumerate(shown.items()):
+        right, top = left + wide * (place % columns), high * (place // columns) + HEAD
+        x = panels.Axis.around(
+            [v for one in row for v in (one.difference, one.low, one.high, 0.0)], right, right + wide - 18
+        )
+        panel = panels.Panel(x, panels.Axis(0, 1, top + sum(tall), top))
+        drawn += panel.framed(title, "difference to standard", rows=False)
+        drawn += [panels.line((x.at(0), top), (x.at(0), top + sum(tall)), "grey", 1.2)]
+        y = float(top)
+        for one, label, lines, room in zip(row, labels, named, tall, strict=True):
+            middle = y + room / 2
+            if not place % columns:
+                first = middle + 4 - panels.LINE * (len(lines) - 1) / 2
+                drawn += [
+                    panels.text(left - 10, first + panels.LINE * n, text, "end", "fill: var(--ink)")
+                    for n, text in enumerate(lines)
+                ]
+            if not math.isnan(one.low):
+                drawn.append(panels.bar((x.at(one.low), middle), (x.at(one.high), middle), styles[label]))
+            if not math.isnan(one.difference):
+                drawn.append(panels.mark(x.at(one.difference), middle, styles[label], hollow=one.hollow))
+            y += room
+    return panels.svg(drawn, WIDE * 96, high * rows)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from noisekit.evaluation.statistics import Array
 from noisekit.report.figure import GREY, WIDE, Look, drawing, rows_of, wrapped
+from noisekit.report.plots import panels
 from noisekit.report.tables import DAGGER, Line
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from noisekit.metrics import MetricInfo
+
+
+#: Pixels of a panel of one search.
+WIDTH, HEIGHT = 254, 226
 
 
 @dataclass(frozen=True)
@@ -111,25 +116,26 @@ def by_candidate(
     if not shown:
         return ""
     own, style = of_line(traces, line), styles[line.label]
-    panels = {f"{line.objective} (climbed)": ("best", (-math.inf, math.inf))}
+    figures = {f"{line.objective} (climbed)": ("best", (-math.inf, math.inf))}
     for metric, info in shown.items():
         mark = f" {DAGGER} (optimised)" if line.comparisons[metric].optimised else " (held out)"
-        panels[metric + mark] = f"metric_{metric}", (info.low, info.high)
-    columns, rows = rows_of(len(panels), 4)
-    with drawing(min(WIDE, 2.65 * columns), 2.5 * rows, columns, rows) as canvas:
-        for axes, (title, (column, reach)) in zip(canvas.axes, panels.items(), strict=False):
-            _band(axes, curve(own, column), style, "" if column == "best" else style.marker)
-            bottom, top = axes.get_ylim()  # the normal band may overshoot what a metric can say
-            axes.set_ylim(max(bottom, reach[0]), min(top, reach[1]))
-            axes.set_title(title)
-            axes.set_xlabel("candidates")
-            axes.set_xscale("log")
-            last = own["step"].max() + 1
-            axes.set_xticks([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= last])
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        canvas.hide_after(len(panels))
-    return canvas.svg
+        figures[metric + mark] = f"metric_{metric}", (info.low, info.high)
+    columns, rows = rows_of(len(figures), 4)
+    last = float(own["step"].max() + 1)
+    drawn = []
+    for place, (title, (column, reach)) in enumerate(figures.items()):
+        one, left, top = curve(own, column), WIDTH * (place % columns), HEIGHT * (place // columns)
+        # The normal band may overshoot what a metric can say: the axis ends there.
+        low, high = one.mean - one.reach, one.mean + one.reach
+        x = panels.Axis(0.9, max(1.2, 1.1 * last), left + 56, left + WIDTH - 14, log=True)
+        y = panels.Axis.around([*low, *high], top + HEIGHT - 46, top + 28, reach)
+        drawn += panels.Panel(x, y).framed(title, "candidates")
+        across = [x.at(value) for value in one.candidates]
+        ends = [[(at, y.at(v)) for at, v in zip(across, edge, strict=True)] for edge in (low, high, one.mean)]
+        drawn += [panels.band(ends[0], ends[1], style), panels.curve(ends[2], style)]
+        if column != "best":
+            drawn += [panels.mark(*at, style, size=0.7) for at in ends[2]]
+    return panels.svg(drawn, WIDTH * columns, HEIGHT * rows)
 
 
 def of_line(traces: pd.DataFrame, line: Line) -> pd.DataFrame:
