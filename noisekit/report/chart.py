@@ -12,15 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-
-from matplotlib.ticker import MaxNLocator
 
 from noisekit.report.advice import COSTS, Advice, Step, advice, priced
 from noisekit.report.figure import Look
 from noisekit.report.paths import Path
+from noisekit.report.plots.panels import Axis
 from noisekit.report.source import ReportedRun
-from noisekit.report.tables import DAGGER, Line, Ranking, number
+from noisekit.report.tables import DAGGER, Line, Ranking
 from noisekit.shown import shown
 
 WIDTH, HEIGHT = 720, 340
@@ -134,7 +132,8 @@ def _chart(
     values = [v for line in drawn for v in _reach(line, metric)] + [
         v for way in ways.values() for _, v in way
     ]
-    scale = _Scale.around(costs, values)
+    x = Axis(min(costs) / BEYOND, BEYOND * max(costs), LEFT, WIDTH - RIGHT, log=True)
+    y = Axis.around(values, HEIGHT - BOTTOM, TOP)
     used = {step.label for step in steps}
     standard = next((line.comparisons[metric].mean for line in drawn if line.is_standard), None)
     means = {offer.label: offer.mean for offer in found.offers.values()}
@@ -143,61 +142,18 @@ def _chart(
         cost=cost,
         unit=COSTS[cost][0],
         axis=COSTS[cost][1],
-        low=scale.low,
-        high=scale.high,
-        columns=[
-            Tick(scale.x(tick), number(tick, _places(tick))) for tick in _log_ticks(scale.low, scale.high)
-        ],
-        rows=[Tick(scale.y(tick), text) for tick, text in scale.rows()],
-        points=[_point(line, metric, cost, scale, styles[line.label], line.label in used) for line in drawn],
+        low=x.low,
+        high=x.high,
+        columns=[Tick(*tick) for tick in x.ticks(7)],
+        rows=[Tick(*tick) for tick in y.ticks()],
+        points=[_point(line, metric, cost, (x, y), styles[line.label], line.label in used) for line in drawn],
         paths=[
-            (styles[label], _line((scale.x(c), scale.y(v)) for c, v in way if c > 0))
-            for label, way in ways.items()
+            (styles[label], _line((x.at(c), y.at(v)) for c, v in way if c > 0)) for label, way in ways.items()
         ],
-        standard=None if standard is None else scale.y(standard),
-        stair=_stair(steps, means, scale),
+        standard=None if standard is None else y.at(standard),
+        stair=_stair(steps, means, (x, y)),
         steps=steps,
     )
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """From costs and values to pixels."""
-
-    low: float
-    high: float
-    bottom: float
-    top: float
-
-    @classmethod
-    def around(cls, costs: Sequence[float], values: Sequence[float]) -> _Scale:
-        bottom, top = min(values), max(values)
-        margin = 0.08 * (top - bottom) or 0.05 * abs(top) or 0.5
-        return cls(min(costs) / BEYOND, max(costs) * BEYOND, bottom - margin, top + margin)
-
-    def x(self, cost: float) -> float:
-        share = math.log(cost / self.low) / math.log(self.high / self.low)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
-
-    def y(self, value: float) -> float:
-        share = (value - self.bottom) / (self.top - self.bottom)
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
-    def rows(self) -> list[tuple[float, str]]:
-        ticks = [
-            float(t)
-            for t in MaxNLocator(5).tick_values(self.bottom, self.top)
-            if self.bottom <= t <= self.top
-        ]
-        step = min((b - a for a, b in pairwise(ticks)), default=1.0)
-        places = max(0, math.ceil(-math.log10(step) - 1e-9) + (step < 1 and not _whole(step)))
-        return [(tick, number(tick, places)) for tick in ticks]
-
-
-def _whole(step: float) -> bool:
-    """Whether a step below 1 is 1, 2 or 5 of its last digit."""
-    digits = step * 10 ** math.ceil(-math.log10(step) - 1e-9)
-    return math.isclose(digits, round(digits))
 
 
 def _price(line: Line, cost: str) -> float:
@@ -215,33 +171,24 @@ def _reach(line: Line, metric: str) -> list[float]:
     return [one.mean, *ends]
 
 
-def _point(line: Line, metric: str, cost: str, scale: _Scale, look: Look, used: bool) -> Point:
-    one, ends = line.comparisons[metric], _reach(line, metric)[1:]
+def _point(line: Line, metric: str, cost: str, axes: tuple[Axis, Axis], look: Look, used: bool) -> Point:
+    (x, y), one, ends = axes, line.comparisons[metric], _reach(line, metric)[1:]
     name = f"{line.label} {DAGGER}" if one.optimised else line.label
     difference = "" if line.is_standard else f" ({one.difference_text} {one.interval_text})"
     says = f"{name}: {metric} {one.mean_text}{difference}, {priced(_price(line, cost))} {COSTS[cost][0]}"
-    low, high = (scale.y(end) for end in ends) if ends else (None, None)
-    return Point(name, says, scale.x(_price(line, cost)), scale.y(one.mean), low, high, look, not used)
+    low, high = (y.at(end) for end in ends) if ends else (None, None)
+    return Point(name, says, x.at(_price(line, cost)), y.at(one.mean), low, high, look, not used)
 
 
-def _stair(steps: Sequence[Step], means: Mapping[str, float], scale: _Scale) -> str:
+def _stair(steps: Sequence[Step], means: Mapping[str, float], axes: tuple[Axis, Axis]) -> str:
     """Along the advice: level until the next step, then up or down to it."""
+    x, y = axes
     corners: list[tuple[float, float]] = []
     for step in steps:
-        x, y = scale.x(step.budget), scale.y(means[step.label])
-        corners += [(x, corners[-1][1]), (x, y)] if corners else [(x, y)]
+        there = x.at(step.budget), y.at(means[step.label])
+        corners += [(there[0], corners[-1][1]), there] if corners else [there]
     return _line([*corners, (WIDTH - RIGHT, corners[-1][1])]) if corners else ""
 
 
 def _line(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """At most seven of 1, 2, 5, 10, 20 …"""
-    ticks = [m * 10.0**e for e in range(-6, 10) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
-    return ticks[:: max(1, math.ceil(len(ticks) / 7))]
-
-
-def _places(tick: float) -> int:
-    return max(0, math.ceil(-math.log10(tick) - 1e-9))
