@@ -5,6 +5,7 @@ The environment is set before anything imports torch, transformers or matplotlib
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -31,6 +32,15 @@ ROOT = Path(__file__).resolve().parents[1]
 # Deadlines measure the machine, and random examples make a red test that nobody else can repeat.
 hypothesis.settings.register_profile("noisekit", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("noisekit")
+
+
+gc.disable()  # what imports leave is there to stay: a third of their time would go into looking through it again and again
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected again, and what was imported is not looked at any more."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -83,3 +83,13 @@ def test_the_benchmark_of_starts_gives_its_table(root: Path) -> None:
     assert done.returncode == 0, done.stderr
     rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
     assert rows[2:] == ["(torch, diffusers and the pipeline alone)", "`--help`", "`status run`"]
+
+
+def test_what_a_command_imports_is_not_looked_through_for_garbage() -> None:
+    """Once in a process: what came later may be garbage one day."""
+    script = (
+        "import gc; from noisekit.cli.screen import quiet; quiet(); kept = gc.get_freeze_count(); quiet(); "
+        "print(kept > 100_000, gc.get_freeze_count() <= kept, gc.isenabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]

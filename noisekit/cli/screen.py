@@ -7,6 +7,7 @@ escaped, and what an encoding lacks is written in ASCII.
 from __future__ import annotations
 
 import codecs
+import gc
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ import select
 import sys
 import unicodedata
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -109,15 +110,30 @@ def quiet() -> None:
     """Keep loading bars and hints of diffusers and transformers off the screen, and what the hub's client says of each time
     that it tries; downloads still show their bars.
     """
-    import diffusers
-    import huggingface_hub
-    import transformers
+    with nullcontext() if "diffusers" in sys.modules else _kept_for_good():
+        import diffusers
+        import diffusers.pipelines.pipeline_utils  # what every model needs
+        import huggingface_hub
+        import transformers
 
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     diffusers.utils.logging.set_verbosity(logging.CRITICAL)  # what it calls an error it raises, too
     huggingface_hub.utils.logging.set_verbosity_error()
+
+
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """What is made inside is not garbage, and never looked through for some: a fifth of the time that large libraries take
+    to be imported goes into that.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def duration(seconds: float | None) -> str:
