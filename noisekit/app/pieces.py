@@ -44,9 +44,9 @@ def said(sentence: object, *notes: str) -> str:
 
 def searched(seen: Seen) -> str:
     """How far a search is: its bar while it goes on, and what the best so far says and cost."""
-    if not seen.of:
+    if not (seen.of or seen.stopped):
         return said("the search begins", seen.method)
-    figures = [f"candidate {seen.step} of {seen.of}"]
+    figures = [f"candidate {seen.step} of {seen.of}"] if seen.of else ["the standard noise"]
     if seen.score is not None:
         figures.append(f"best {seen.objective} {seen.score:.4g}")
     figures.append(spent(seen.cost))
@@ -76,10 +76,15 @@ def spent(cost: Cost | None) -> str:
     """What an image took, in the units of budgets."""
     if cost is None:
         return ""
-    figures = [f"{cost.calls:g} call{'s' * (cost.calls != 1)}", f"{cost.seconds:.2f} s"]
+    figures = [counted(cost.calls, "call"), f"{cost.seconds:.2f} s"]
     if cost.equivalents is not None:
         figures.insert(1, f"{cost.equivalents:.3g} equivalents")
     return ", ".join(figures)
+
+
+def counted(number: float, thing: str) -> str:
+    """Such as "1 call" and "12 calls"."""
+    return f"{number:g} {thing}{'s' * (number != 1)}"
 
 
 def side_by_side(seen: Seen, prompt: str, seed: int) -> str:

@@ -30,6 +30,9 @@ _READABLE = {
     "body_text_color_subdued_dark": "*neutral_300",
     "block_info_text_color": "*neutral_600",
     "block_info_text_color_dark": "*neutral_300",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_dark": "*primary_700",
     "block_label_text_color": "*neutral_700",
     "block_label_text_color_dark": "*neutral_200",
 }

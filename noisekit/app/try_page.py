@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -144,9 +145,11 @@ def _costs(desk: Desk, model: str, method: str, brackets: str, shown: Any) -> st
         own = controls(method, outline.card, desk.offer)
         chosen = desk.offer.method(expression(method, brackets, own, list(shown)))
         resolved = chosen.resolved(outline)
-        try:
+        with suppress(NotLoaded):
             resolved.check(outline)
-            cost = f"{resolved.horizon} candidates, {resolved.cost(outline).calls:g} calls an image"
+        try:
+            tried = pieces.counted(resolved.horizon, "candidate")
+            cost = f"{tried}, {pieces.counted(resolved.cost(outline).calls, 'call')} an image"
         except NotLoaded:
             cost = "what it costs is known when the model is loaded"
         return pieces.said(f"{chosen}: {cost}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from noisekit import registry
 from noisekit.app.controls import Control, budget, controls, expression, inside
-from noisekit.app.offer import Offer
+from noisekit.app.offer import Offer, kind_of
 from noisekit.errors import BadValue
 from noisekit.methods import load_method
 from noisekit.methods.parameters import settings
@@ -123,6 +124,15 @@ def test_what_is_offered_can_be_named() -> None:
         "transfer(reno, model='sdxl-turbo')",
     ):
         OFFER.method(text)
+
+
+@pytest.mark.parametrize("method", sorted(registry.METHODS))
+def test_a_setting_that_tells_of_files_says_what_it_names(method: str) -> None:
+    """Or the page would take any path for it."""
+    cls = registry.load("method", method, registry.METHODS)
+    for name, field in settings(cls).items():
+        if {"folder", "file", "path", "hub"} & set(re.findall(r"\w+", field.metadata["doc"])):
+            assert kind_of(cls, name), name
 
 
 @pytest.mark.parametrize(
