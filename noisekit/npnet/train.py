@@ -7,8 +7,8 @@ tenth of the pairs for validation, no averaging, schedule or clipping, the last 
 prompt's embedding (the public trainer gives the first prompt's to the whole batch). Validation prompts are none of the
 training ones, which asks more than leaving pairs out.
 
-Pairs stream from their shards and prompt embeddings are kept up to a bound, so that memory does not grow with the number of
-pairs. Processes that `accelerate launch` or `torchrun` started share each batch, and learn what one would, up to rounding
+Pairs stream from their shards and prompt embeddings are kept up to a bound, so that neither is ever in memory as a whole.
+Processes that `accelerate launch` or `torchrun` started share each batch, and learn what one would, up to rounding
 and the residual branch's drop path. A training that was stopped goes on in mid-epoch, on a CPU as if it had not been.
 
 Losses are means over elements. Two trivial predictions stand beside them: `identity`, x_T itself, and `shift`, x_T and the
