@@ -33,6 +33,8 @@ _READABLE = {
     "button_primary_background_fill": "*primary_700",
     "button_primary_background_fill_hover": "*primary_800",
     "button_primary_background_fill_dark": "*primary_700",
+    "link_text_color": "*primary_700",
+    "link_text_color_dark": "*primary_300",
     "block_label_text_color": "*neutral_700",
     "block_label_text_color_dark": "*neutral_200",
 }

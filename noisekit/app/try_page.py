@@ -84,7 +84,9 @@ def try_page(desk: Desk) -> None:
             status = gr.HTML(elem_id="status")
             images = gr.HTML(elem_id="images")
             with gr.Accordion("Use this in diffusers", open=False, elem_id="handover"):
-                code = gr.Code(language="python", label="Script", interactive=False, elem_id="code")
+                code = gr.Code(
+                    language=None, label="Script", interactive=False, wrap_lines=True, elem_id="code"
+                )
                 file = gr.HTML(elem_id="noise")
 
     stop.click(_stopped(desk), None, None, queue=False, api_visibility="private")

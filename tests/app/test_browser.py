@@ -8,6 +8,7 @@ import re
 import runpy
 import time
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -186,6 +187,33 @@ def test_wrong_inputs_are_told_in_the_sentences_of_the_command_line(page: Page) 
     page.until(lambda: "unknown method 'nonsense'" in page.text("costs"))
     page.write("brackets", "npnet(artefact='/etc/passwd')")
     page.until(lambda: "is no artefact that this app offers" in page.text("costs"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong(page: Page, scheme: str) -> None:
+    """WCAG 2.1 A and AA and the best practices that axe-core knows, on all three pages, everything unfolded."""
+    pytest.importorskip("axe_core_python", reason="needs axe-core-python, which carries axe-core")
+    axe = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wanted})
+    page.browser.get(page.link)
+    page.until(lambda: "an image" in page.text("costs"))
+    page.choose("method", "standard")
+    page.until(lambda: "standard: 0 candidates, 1 call an image" in page.text("costs"))
+    page.click("begin")
+    page.until(lambda: "the standard noise · 1 call" in page.text("status"))
+    page.unfold("handover")
+    page.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
+    for tab in ("Try", "Runs", "Vote"):
+        page.tab(tab)
+        if tab == "Runs":
+            page.unfold("comparison")
+        time.sleep(0.5)  # colours are still on their way, and no event says when they are there
+        found = page.browser.execute_async_script("axe.run().then(arguments[0])")
+        wrong = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+        assert not wrong, wrong
+        assert len(found["passes"]) > 10
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_a_comparison_is_begun_stopped_gone_on_with_and_opened(page: Page, served: Serving) -> None:
