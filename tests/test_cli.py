@@ -176,7 +176,10 @@ def test_generate_writes_an_image_with_its_parameters(type_in: Typed, model: Pat
     command = ["generate", prompt, "--model", model, "--method", COSINE, "--steps", "2", "--seed", "3"]
     code, out, err = type_in(*command, "-o", "circle.png")
     assert (code, err) == (0, "")
-    assert re.search(r"circle.png: cosine\(.*\), inversion stability .*, \d+ calls, [\d.]+ s", out)
+    assert re.search(
+        r"circle.png: cosine\(.*\), inversion stability .*, \d+ calls, [\d.]+ denoiser equivalents, [\d.]+ s",
+        out,
+    )
     with Image.open(tmp_path / "circle.png") as file:
         assert file.text["prompt"] == prompt  # type: ignore[attr-defined]
         assert file.text["seed"] == "3"  # type: ignore[attr-defined]
@@ -452,7 +455,8 @@ def test_an_interrupted_comparison_says_what_is_kept_and_goes_on(
 
     def interrupted(self: StableDiffusion, latents: object) -> object:
         batches.append(latents)
-        if len(batches) == 6:  # warm-up and two batches of standard, warm-up and one of selection
+        # a look at what it costs, warm-up and two batches of standard, warm-up and one of selection
+        if len(batches) == 7:
             raise KeyboardInterrupt
         return decode(self, latents)  # type: ignore[arg-type]
 

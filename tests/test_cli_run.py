@@ -66,9 +66,9 @@ def test_a_plan_is_looked_at_run_killed_mended_and_run_again(
 
     def fragile(self: DiffusersModel, latents: Any) -> Any:
         calls.append(len(latents))
-        if len(calls) == 3:
+        if len(calls) == 4:  # a look at what it costs, warm-up, one batch
             raise KeyboardInterrupt
-        if 4 <= len(calls) <= 10:  # a batch of 6, its halves, and theirs
+        if 5 <= len(calls) <= 11:  # a batch of 6, its halves, and theirs
             raise ArithmeticError("no luck")
         return decode(self, latents)
 

@@ -29,6 +29,12 @@ def test_a_notebook_is_committed_as_it_is_written(notebook: nbformat.NotebookNod
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
+@pytest.mark.parametrize(
+    "notebook",
+    [path if path.stem == "quickstart" else pytest.param(path, marks=pytest.mark.slow) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+    indirect=True,
+)
 def test_a_notebook_runs(
     notebook: nbformat.NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ class ControlledSDXL(SDXLModel):
         return [prompt.image for prompt in prompts if isinstance(prompt, ControlledPrompt)]
 
     def network(self, x: Tensor, t: Tensor, text: Mapping[str, Tensor], guidance: float) -> Tensor:
-        told = self.told(text)
+        told = self.added_conditions(text)
         down, middle = self.pipe.controlnet(
             x,
             t,

@@ -50,9 +50,9 @@ def pipeline_folder(card: Card) -> Path:
 
 def converted_folder(card: Card) -> Path:
     """Where the folder goes that a card's checkpoint is turned into: beside what the hub's client keeps for others."""
-    from huggingface_hub import cached_assets_path
+    from huggingface_hub import constants  # `cached_assets_path` would make the folder
 
-    return Path(cached_assets_path("noisekit", "converted", card.name))
+    return Path(constants.HF_ASSETS_CACHE) / "noisekit" / "converted" / card.name
 
 
 def checkpoint_file(card: Card) -> Path:

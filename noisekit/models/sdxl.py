@@ -43,7 +43,7 @@ class SDXLModel(DiffusersModel, ABC):
     def doubles(self, guidance: float) -> bool:
         return guided(guidance) and self.denoiser.config.time_cond_proj_dim is None
 
-    def told(self, text: Mapping[str, Tensor]) -> dict[str, Any]:
+    def added_conditions(self, text: Mapping[str, Tensor]) -> dict[str, Any]:
         """What the UNet, and a ControlNet beside it, are told besides state and timestep."""
         pooled = text["pooled"]
         sizes = pooled.new_tensor([[*self.size, 0, 0, *self.size]]).repeat(len(pooled), 1)
@@ -70,5 +70,5 @@ class StableDiffusionXL(SDXLModel):
     """The UNet alone."""
 
     def network(self, x: Tensor, t: Tensor, text: Mapping[str, Tensor], guidance: float) -> Tensor:
-        told = self.told(text)
+        told = self.added_conditions(text)
         return self.denoiser(x, t, timestep_cond=self.scale(x, guidance), **told, return_dict=False)[0]

@@ -27,7 +27,6 @@ from noisekit.report.figure import MARKS, Look, looks
 from noisekit.report.first.gallery import gallery
 from noisekit.report.first.telling import RULE
 from noisekit.report.first.verdicts import verdicts
-from noisekit.report.gaming import halves
 from noisekit.report.noise import noise_table
 from noisekit.report.parts import breakdown, by_kind
 from noisekit.report.paths import paths
@@ -38,6 +37,7 @@ from noisekit.report.plots.sweeps import sweep
 from noisekit.report.provenance import facts, of_methods, of_models, plan
 from noisekit.report.published import beside, sources
 from noisekit.report.rendering import policy, rendered, script, styles
+from noisekit.report.reward_hacking import halves
 from noisekit.report.source import ReportedRun
 from noisekit.report.standing import standings
 from noisekit.report.sweeps import sweeps

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TruthMean:
     """A mean and the number of images behind it; share is how much of the cell to shade, 0 … 1."""
 
     mean: float
@@ -39,7 +39,7 @@ class Breakdown:
     """Ground truth in parts. groups: heading to its columns; rows: model, label and a cell a column, in order."""
 
     groups: Mapping[str, Sequence[str]]
-    rows: Sequence[tuple[str, str, Sequence[Cell]]]
+    rows: Sequence[tuple[str, str, Sequence[TruthMean]]]
 
 
 def breakdown(frame: pd.DataFrame, lines: Sequence[Line], truth: MetricInfo | None) -> Breakdown | None:
@@ -72,10 +72,10 @@ def breakdown(frame: pd.DataFrame, lines: Sequence[Line], truth: MetricInfo | No
     return Breakdown(groups, rows)
 
 
-def _cell(frame: pd.DataFrame, line: Line, column: str) -> Cell:
+def _cell(frame: pd.DataFrame, line: Line, column: str) -> TruthMean:
     own = frame[(frame["model"] == line.model) & (frame["method"] == line.method)]
     scores = own[column].dropna().astype(float)
-    return Cell(float(scores.mean()), len(scores))
+    return TruthMean(float(scores.mean()), len(scores))
 
 
 def by_kind(

@@ -19,7 +19,7 @@ Format = Literal["markdown", "latex"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TextCell:
     """What stands in a cell; strong: set apart from its neighbours."""
 
     text: str
@@ -32,7 +32,7 @@ class Table:
 
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TextCell]]
 
 
 class Writer(Protocol):
@@ -98,23 +98,25 @@ def _means(model: str, lines: Sequence[Line], ranked: Ranking) -> Table:
     )
     rows = [
         [
-            Cell(line.label),
+            TextCell(line.label),
             *(_mean(line, line.comparisons[metric]) for metric in ranked.metrics),
-            Cell(line.calls_text),
-            Cell(line.equivalents_text),
-            Cell(line.seconds_text),
+            TextCell(line.calls_text),
+            TextCell(line.equivalents_text),
+            TextCell(line.seconds_text),
         ]
         for line in lines
     ]
     return Table(caption, ["method", *ranked.metrics, "calls", "denoiser equivalents", "seconds"], rows)
 
 
-def _mean(line: Line, one: Comparison) -> Cell:
+def _mean(line: Line, one: Comparison) -> TextCell:
     mark = DAGGER if one.optimised else ""
     if line.is_standard:
-        return Cell(one.mean_text)
+        return TextCell(one.mean_text)
     beside = f"{one.difference_text} {one.interval_text}".strip()
-    return Cell(f"{one.mean_text}{mark} ({beside})", one.verdict in ("better", "worse") and not one.optimised)
+    return TextCell(
+        f"{one.mean_text}{mark} ({beside})", one.verdict in ("better", "worse") and not one.optimised
+    )
 
 
 def _wins(model: str, suite: str, found: Claims, ranked: Ranking) -> Table:
@@ -126,17 +128,18 @@ def _wins(model: str, suite: str, found: Claims, ranked: Ranking) -> Table:
     )
     cells = found.cells(suite)
     rows = [
-        [Cell(label), *(_win(row.get(metric)) for metric in ranked.metrics)] for label, row in cells.items()
+        [TextCell(label), *(_win(row.get(metric)) for metric in ranked.metrics)]
+        for label, row in cells.items()
     ]
     return Table(caption, ["method", *ranked.metrics], rows)
 
 
-def _win(claim: Claim | None) -> Cell:
+def _win(claim: Claim | None) -> TextCell:
     if claim is None:
-        return Cell(DASH)
+        return TextCell(DASH)
     if claim.optimised:
-        return Cell(f"{claim.rate_text}{DAGGER}")
-    return Cell(f"{claim.rate_text}, {claim.p_text('p_holm')}", claim.stands)
+        return TextCell(f"{claim.rate_text}{DAGGER}")
+    return TextCell(f"{claim.rate_text}, {claim.p_text('p_holm')}", claim.stands)
 
 
 def _plain(text: str) -> str:

@@ -33,7 +33,7 @@ Scale = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
-class Versus:
+class Difference:
     """An arm, and a difference with its simultaneous 95 % interval: in a metric, or in minus the mean rank of several.
 
     shrunk: what is left of the difference when having been chosen for it is taken out; see `evaluation.best`.
@@ -47,7 +47,7 @@ class Versus:
     shrunk: float
 
     @property
-    def told(self) -> bool:
+    def significant(self) -> bool:
         """Whether the two are told apart."""
         return self.low > 0 or self.high < 0
 
@@ -57,7 +57,7 @@ class Versus:
             if isnan(self.low)
             else f"[{self.low:+.3g}, {self.high:+.3g}]"
         )
-        return f"{self.difference:+.3g} {interval}{'' if self.told else ', not told apart'}"
+        return f"{self.difference:+.3g} {interval}{'' if self.significant else ', not told apart'}"
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Choice:
     calls: float
     equivalents: float
     means: Mapping[str, float]
-    gain: Versus | None
-    runner_up: Versus | None
-    doubled: Versus | None
+    gain: Difference | None
+    runner_up: Difference | None
+    doubled: Difference | None
     settings: int
     prompts: int
     notes: tuple[str, ...]
@@ -206,11 +206,11 @@ class _Field:
             )
         return cls(within, started, f"{reference['model']}\n{reference['method']}")
 
-    def gain(self, arm: str) -> Versus:
+    def gain(self, arm: str) -> Difference:
         """Over the reference, which it names."""
         return self._versus(self.reference, self.race.against(self.reference), arm)
 
-    def runner_up(self, chosen: str) -> Versus | None:
+    def runner_up(self, chosen: str) -> Difference | None:
         against = self.race.against(chosen, chosen=True)
         method = self.settings["expression"]
         another = method.loc[against.index] != method[chosen]
@@ -218,15 +218,15 @@ class _Field:
         others = against[another & (against["low"] != against["high"])]
         return None if others.empty else self._versus(str(others["difference"].idxmax()), others)
 
-    def beyond(self, chosen: str) -> Versus | None:
+    def beyond(self, chosen: str) -> Difference | None:
         """What this field, wider than the one that `chosen` is from, would choose instead."""
         best = self.race.best(self.reference)
         return None if best == chosen else self._versus(best, self.race.against(chosen, chosen=True))
 
-    def _versus(self, named: str, differences: pd.DataFrame, arm: str | None = None) -> Versus:
+    def _versus(self, named: str, differences: pd.DataFrame, arm: str | None = None) -> Difference:
         """The difference of an arm, by default the one that is named."""
         model, method = self.settings.loc[[named], ["model", "method"]].to_numpy()[0]
-        return Versus(model, method, *differences.loc[[arm or named]].to_numpy(float)[0].tolist())
+        return Difference(model, method, *differences.loc[[arm or named]].to_numpy(float)[0].tolist())
 
 
 def _limits(given: Mapping[str, float | None]) -> dict[str, float]:
@@ -317,7 +317,7 @@ def _memory(settings: pd.DataFrame, memory: float | None) -> list[str]:
     ]
 
 
-def _name(other: Versus, model: str) -> str:
+def _name(other: Difference, model: str) -> str:
     return other.method if other.model == model else f"{other.method} on {other.model}"
 
 

@@ -81,6 +81,7 @@ def killed(store: Path, moment: float) -> bool:
     return process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_rows_of_an_unbroken_run(
     tmp_path: Path, whole: pd.DataFrame
 ) -> None:

@@ -40,8 +40,9 @@ def test_the_plan_is_one_and_names_a_model_of_every_family(families):
     assert [method.n for method in plan.methods if method.name == "best_of"] == [4, 16]
     assert len(plan.seeds) > 1
     assert set(families) == set(ADAPTERS) - {
-        "StableDiffusionXLControlNetPipeline"
-    }  # which draws what it is shown
+        "StableDiffusionXLControlNetPipeline",  # which draws what it is shown
+        "StableVideoDiffusionPipeline",  # which moves it
+    }
 
 
 def test_it_says_for_every_family_how_far_seeds_lie_apart_and_what_choosing_brings(families, tmp_path):

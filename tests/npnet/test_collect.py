@@ -170,6 +170,7 @@ def test_the_filter_keeps_what_gains_more_than_the_margin(model, tmp_path):
         everything(collection, "truth")
 
 
+@pytest.mark.slow
 def test_a_learnable_shift_is_learnt_from_each_samples_own_prompt(model, tmp_path):
     """x′ = x + a shift a channel that the prompt decides: far below identity and below any one shift for all."""
 

@@ -19,7 +19,7 @@ from noisekit.report.provenance import plan
 from noisekit.report.source import limits
 from noisekit.report.sweeps import sweeps
 from noisekit.report.tables import Line, ranking
-from noisekit.report.texts import Cell, Table, latex, markdown, write_tables
+from noisekit.report.texts import Table, TextCell, latex, markdown, write_tables
 from noisekit.types import Budget
 from tests.report.conftest import HOSTILE, RENO_LONG, SELECTION, arm
 
@@ -155,7 +155,7 @@ def test_tables_are_whole_in_both_forms(run: Any) -> None:
 
 
 def test_what_markdown_and_latex_would_read_is_escaped() -> None:
-    table = Table("50 % of a_b", ["x|y", "<b>"], [[Cell("a & b_c", strong=True), Cell("−1 †")]])
+    table = Table("50 % of a_b", ["x|y", "<b>"], [[TextCell("a & b_c", strong=True), TextCell("−1 †")]])
     assert markdown(table).splitlines() == [
         r"50 % of a\_b",
         "",

@@ -94,7 +94,7 @@ def test_nothing_told_from_standard_is_not_bought(tmp_path):
     assert means.max() > means["standard"] + 0.03
     choice = pick(run, calls=2)
     assert (choice.method, choice.gain) == ("standard", None)
-    assert not choice.runner_up.told
+    assert not choice.runner_up.significant
     assert "nothing is told from it" in str(choice)
 
 

@@ -129,6 +129,7 @@ def drawn(pipe):
     return [(pairs, evaluate_rewards.through(pipe.vae, pairs)) for pairs in (words, qualities)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hps", "pick_score", "image_reward", "mps"])
 def test_preferences_see_a_wrong_word_and_a_lower_quality(name, witnesses, drawn):
     words, qualities = drawn
@@ -146,6 +147,7 @@ def judged(pipe):
     return prompts, images, look(images[None], prompts)[0][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hps", "pick_score", "image_reward", "mps", "clip_score"])
 def test_rewards_prefer_what_is_true(name, witnesses, judged):
     prompts, images, truth = judged

@@ -57,7 +57,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PictureCell:
     """The image of one method. fulfilled: the ground truth, None where there is none. alternative: for screen readers."""
 
     label: str
@@ -100,17 +100,17 @@ def cell(
     drawn: Picture,
     infos: Mapping[str, MetricInfo],
     truth: str | None,
-) -> Cell:
+) -> PictureCell:
     """A method's cell: row, standard: its image and the standard one in the run's frame, None where there is none."""
     if row is None:
-        return Cell(line.label, line.is_standard, drawn, None, (), f"{line.label}: no image")
+        return PictureCell(line.label, line.is_standard, drawn, None, (), f"{line.label}: no image")
     changes = [_change(line, row, standard, info) for name, info in infos.items() if name != truth]
     said = math.nan if truth is None else float(row[truth])
     fulfilled = None if math.isnan(said) else bool(said)
     words = {True: ", fulfils its prompt", False: ", does not fulfil its prompt", None: ""}[fulfilled]
     alternative = f"{line.label}: {row['prompt']}, seed {int(row['seed'])}{words}"
     known = [change for change in changes if change is not None]
-    return Cell(line.label, line.is_standard, drawn, fulfilled, known, alternative)
+    return PictureCell(line.label, line.is_standard, drawn, fulfilled, known, alternative)
 
 
 def _change(

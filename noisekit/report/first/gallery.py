@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisekit.evaluation.categories import categories
 from noisekit.inline import MOST
-from noisekit.report.first.cells import Cell, Picture, cell, picture
+from noisekit.report.first.cells import Picture, PictureCell, cell, picture
 from noisekit.report.first.telling import EACH, Reason, telling
 from noisekit.report.source import STANDARD, ReportedRun
 from noisekit.report.tables import Ranking
@@ -41,7 +41,7 @@ class Scene:
     categories: tuple[str, ...]
     reason: Reason | None
     of: str
-    cells: Sequence[Cell]
+    cells: Sequence[PictureCell]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 
 from noisekit.metrics.truth import Truth
 from noisekit.report.figure import looks
-from noisekit.report.gaming import halves
 from noisekit.report.plots.search import against, by_candidate, climbs, curve
+from noisekit.report.reward_hacking import halves
 from noisekit.report.tables import Line, ranking
 from tests.report.conftest import RENO_SHORT
 
