@@ -43,9 +43,10 @@ COMMANDS = [
 
 
 def seconds(*command: str) -> float:
-    """Of the processor, for a process that must succeed."""
+    """Of the processor, for a process that must succeed, in an empty folder."""
     before = os.times()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stderr}")
     after = os.times()
