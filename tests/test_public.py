@@ -45,3 +45,14 @@ def test_scripts_find_what_has_a_room_of_its_own_now_where_it_was() -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["noisekit.scoring.folder", "noisekit.store.png", "noisekit.store.store"]
+
+
+def test_golden_seeds_are_found_where_they_were() -> None:
+    from noisekit.golden_seeds import method, ranking
+    from noisekit.methods import golden_seeds as former
+
+    assert former.SeedRanking is ranking.SeedRanking and former.GoldenSeeds is method.GoldenSeeds
+    assert not hasattr(former, "nothing")
+    from noisekit.npnet import pairs, stream
+
+    assert pairs.load_pairs is stream.select

@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,10 @@ def fingerprint(values: Mapping[str, Any]) -> str:
     """Sixteen digits of SHA-256 over canonical JSON: whether two identities are the same."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def __getattr__(name: str) -> Any:
+    """Scripts find the choice of pairs, which is `noisekit.npnet.stream.select`, by its former name."""
+    if name == "load_pairs":
+        return import_module("noisekit.npnet.stream").select
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

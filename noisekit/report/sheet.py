@@ -25,11 +25,11 @@ from PIL import Image
 from noisekit import registry
 from noisekit.errors import BadValue, unknown
 from noisekit.files import write_whole
-from noisekit.paths import given_path, path_within
-from noisekit.pictures import read_picture
+from noisekit.paths import given_path
 from noisekit.report.figure import STYLE, wrapped
 from noisekit.report.first.cells import SMALL
 from noisekit.report.first.telling import Reason, telling
+from noisekit.report.pictures import read
 from noisekit.report.source import ReportedRun
 from noisekit.report.tables import Line, Ranking, ranking
 from noisekit.shown import shown
@@ -116,10 +116,7 @@ class Sheet:
         axes.grid(False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        try:
-            image = read_picture(path_within(self.run.folder, row["image"])) if row else None
-        except BadValue:
-            image = None
+        image = read(row or None, self.run.folder)
         if image is None:
             axes.text(0.5, 0.5, "no image", ha="center", va="center", fontsize=8, transform=axes.transAxes)
             return

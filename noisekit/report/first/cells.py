@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from PIL import Image, ImageSequence
 
-from noisekit.errors import BadValue
 from noisekit.inline import data_uri, thumbnail
 from noisekit.paths import path_within
-from noisekit.pictures import check_size, read_picture
+from noisekit.pictures import check_size
+from noisekit.report.pictures import read
 from noisekit.report.tables import Line, number, signed
 
 if TYPE_CHECKING:
@@ -69,13 +69,11 @@ class PictureCell:
 
 
 def picture(name: Any, folder: Path, most: int) -> Picture:
-    """An image of a run, by its path there, as a thumbnail of `most` bytes or fewer: the one place that reads it."""
-    if not isinstance(name, str):
+    """An image of a run, by its path there, as a thumbnail of `most` bytes or fewer: the one place that draws it."""
+    image = read({"image": name}, folder)
+    if image is None:
         return Picture()
-    try:
-        frames = [read_picture(path_within(folder, name))]
-    except BadValue:  # the page is written without it
-        return Picture()
+    frames = [image]
     film = str(PurePosixPath(name).with_suffix(".webp"))
     if playing := _film(folder, film):
         name, frames = film, playing
