@@ -6,6 +6,7 @@ escaped, and what an encoding lacks is written in ASCII.
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import gc
 import io
@@ -126,7 +127,7 @@ def quiet() -> None:
 @contextmanager
 def _kept_for_good() -> Iterator[None]:
     """What is made inside is not garbage, and never looked through for some: a fifth of the time that large libraries take
-    to be imported goes into that.
+    to be imported goes into that. At the end all of it is taken apart, or libraries tell of what they miss.
     """
     gc.disable()
     try:
@@ -134,6 +135,7 @@ def _kept_for_good() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        atexit.register(gc.unfreeze)
 
 
 def duration(seconds: float | None) -> str:
