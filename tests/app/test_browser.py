@@ -64,14 +64,25 @@ class Page:
         self.js("document.querySelector('#' + arguments[0] + ' > button').click()", part)
 
     def write(self, part: str, text: str) -> None:
-        """Put a text into a field as typing does, which a framework is to notice."""
+        """Put a text into a field as typing does, which a framework is to notice: a page of gradio's that has just been
+        turned to may still be filling its fields, and then the text is put there again.
+        """
         script = (
             "(([field, text]) => { const kind = field.tagName == 'TEXTAREA' ? HTMLTextAreaElement : HTMLInputElement; "
             "Object.getOwnPropertyDescriptor(kind.prototype, 'value').set.call(field, text); "
             "field.dispatchEvent(new Event('input', {bubbles: true})); field.dispatchEvent(new Event('change', "
             "{bubbles: true})); field.blur() })"
         )
-        self.js(f"{script}([document.querySelector(arguments[0]), arguments[1]])", field_of(part), text)
+
+        def stays() -> bool:
+            self.js(f"{script}([document.querySelector(arguments[0]), arguments[1]])", field_of(part), text)
+            time.sleep(0.3)
+            return self.js("document.querySelector(arguments[0]).value", field_of(part)) == text
+
+        self.until(
+            lambda: self.js("(document.querySelector(arguments[0]) || {}).offsetParent", field_of(part))
+        )
+        self.until(stays)
 
     def choose(self, part: str, option: str) -> None:
         """Choose from a list by the keyboard."""
