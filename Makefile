@@ -32,10 +32,10 @@ demo: .venv/installed  ## compare noise methods on the bundled tiny world; the r
 test: .venv/installed-test  ## run every test that needs no GPU and no published weights
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-lint: .venv/installed-test  ## ruff and mypy, as the tests run them
+lint: .venv/installed-test  ## ruff and pyrefly, as the tests run them
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m mypy
+	$(BIN)/python -m pyrefly check
 
 docs: .venv/installed-docs  ## build the site into site/, strictly and without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -49,7 +49,7 @@ ends: .venv-oldest/installed .venv-newest/installed  ## load published layouts b
 	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest $(ENDS) $(ARGS)
 
 clean:  ## remove the environment and all caches; runs are kept
-	rm -rf .venv .venv-oracle .venv-oldest .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis noisekit.egg-info dist site
+	rm -rf .venv .venv-oracle .venv-oldest .venv-newest .pytest_cache .ruff_cache .hypothesis noisekit.egg-info dist site
 	find noisekit tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: $(NEEDS)

@@ -69,7 +69,7 @@ def test_the_workflow_calls_make_test() -> None:
 
 def test_the_hooks_before_a_commit_are_those_of_make_lint() -> None:
     hooks = [hook for repo in read(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
-    assert [hook["id"] for hook in hooks] == ["ruff", "ruff-format", "mypy"]
+    assert [hook["id"] for hook in hooks] == ["ruff", "ruff-format", "pyrefly"]
     for hook in hooks:
         assert {"id", "name", "entry", "language"} <= hook.keys()
         assert hook["language"] == "system"

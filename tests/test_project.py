@@ -71,7 +71,7 @@ def tracked() -> list[Path]:
     return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
-@pytest.mark.parametrize("arguments", ["ruff check .", "ruff format --check .", "mypy"])
+@pytest.mark.parametrize("arguments", ["ruff check .", "ruff format --check .", "pyrefly check"])
 def test_style_and_types(arguments: str) -> None:
     done = run(sys.executable, "-m", *arguments.split())
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,7 @@ Which weights a reward has is decided here and nowhere else: those that the meth
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -40,9 +40,20 @@ def usual_weights(cards: Iterable[Card]) -> Weights:
 class Rewarded(NoiseMethod, ABC):
     """A method that climbs, or chooses by, a weighted sum of rewards. Each declares the fields, where they read best."""
 
-    rewards: str
-    weights: str
-    reward_dtype: Precision = "float32"
+    @property
+    @abstractmethod
+    def rewards(self) -> str:
+        """The weighted sum."""
+
+    @property
+    @abstractmethod
+    def weights(self) -> str:
+        """Which weights the rewards have."""
+
+    @property
+    def reward_dtype(self) -> Precision:
+        """What the rewards' networks compute in."""
+        return "float32"
 
     objective = "reward"
 

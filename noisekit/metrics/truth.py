@@ -26,8 +26,8 @@ class Truth(Metric):
 
     #: Raise it whenever the checker would judge an image otherwise.
     version: ClassVar = 1
-    identity: ClassVar[Mapping[str, Any]] = {"reward": "truth", "version": version}
-    info: ClassVar = MetricInfo(
+    identity: Mapping[str, Any] = {"reward": "truth", "version": version}
+    info = MetricInfo(
         name="truth",
         version=f"prompt fulfilled, version {version}",
         weights="none",

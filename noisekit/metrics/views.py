@@ -68,7 +68,7 @@ class AgainstViews(Metric):
 class SSIM(AgainstViews):
     """Structural similarity."""
 
-    info: ClassVar = MetricInfo(
+    info = MetricInfo(
         name="ssim",
         version="Gaussian window of 11 inside the picture, σ 1.5, mean over frames",
         weights="none",
@@ -91,7 +91,7 @@ class SSIM(AgainstViews):
 class PSNR(AgainstViews):
     """Peak signal-to-noise ratio; frames that are exact count as 100 decibels."""
 
-    info: ClassVar = MetricInfo(
+    info = MetricInfo(
         name="psnr",
         version="decibels, at most 100, mean over frames",
         weights="none",

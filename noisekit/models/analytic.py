@@ -45,7 +45,7 @@ class AnalyticModel(Model):
         path: Literal["diffusion", "flow"] = "diffusion",
         **settings: Any,
     ) -> None:
-        self.name, self.device = "analytic", torch.device("cpu")
+        self.name, self.device = "analytic", torch.device("cpu")  # pyrefly: ignore[read-only] (torch gives devices a __get__)
         self.card = dataclasses.replace(
             Card("analytic", bundled=True, steps=10, guidance=1.0, batch=64), **settings
         )

@@ -23,7 +23,7 @@ class Outline(Model):
     """The model of a card. Costs are those of samplers that evaluate the network once a step."""
 
     def __init__(self, card: Card) -> None:
-        self.name, self.card, self.device = card.name, card, torch.device("cpu")
+        self.name, self.card, self.device = card.name, card, torch.device("cpu")  # pyrefly: ignore[read-only]
         self.markers = frozenset(Marker(name) for name in card.abilities)
 
     def doubles(self, guidance: float) -> bool:
@@ -40,7 +40,7 @@ class Outline(Model):
         raise NotLoaded(f"model {self.name!r} is not loaded, and its card does not say that")
 
     attending = encode = grid = predict = sample = decode = _unknown
-    noise_shape = property(_unknown)
+    noise_shape = property(_unknown)  # pyrefly: ignore[bad-override, bad-assignment]
     identity = property(_unknown)
 
 

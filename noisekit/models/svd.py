@@ -25,7 +25,7 @@ from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
 from noisekit.models.base import Conditioning, Model
-from noisekit.models.cards import Card
+from noisekit.models.cards import Card, FrameGuidance
 from noisekit.models.memory import recomputed
 from noisekit.models.pipeline import DiffusersModel
 from noisekit.models.precision import overflows, widen
@@ -47,7 +47,7 @@ class StableVideo(DiffusersModel):
     def __init__(self, pipe: Any, card: Card) -> None:
         _check_sampler(pipe.scheduler, card)
         of_orbit = _numbers(pipe.unet, card.name) == 1
-        self.frame_guidance = card.frame_guidance or ("triangle" if of_orbit else "linear")
+        self.frame_guidance: FrameGuidance = card.frame_guidance or ("triangle" if of_orbit else "linear")
         self.noise_aug = card.noise_aug if card.noise_aug is not None else (1e-5 if of_orbit else 0.02)
         self.fps, self.motion_bucket = (
             card.fps or 7,

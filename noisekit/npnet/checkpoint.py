@@ -62,11 +62,10 @@ def from_hub(
     Raises `BadValue` if neither is possible.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         folder = snapshot_download(repository, revision=revision, allow_patterns=list(files))
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except (OSError, ValueError) as error:
         reason = re.split(r"\.\s|\n", str(error))[0] or type(error).__name__
         raise BadValue(
             f"artefact {repository!r} of {what} is no file or folder here, and no repository of that name could be read "
@@ -109,7 +108,7 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> NPNet:
     require(file)
     try:
         sizes = NPNetConfig.from_json(config)
-    except (*DAMAGE, BadValue) as error:
+    except DAMAGE as error:
         raise damaged(path / CONFIG, error) from error
     try:
         weights: dict[str, Tensor] = load_file(file)

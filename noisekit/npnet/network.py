@@ -105,7 +105,7 @@ class NPNetConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NPNetConfig:
-        lists = {name: tuple(values[name]) for name in ("depths", "swin_heads")}
+        lists: dict[str, Any] = {name: tuple(values[name]) for name in ("depths", "swin_heads")}
         return cls(**(values | lists))
 
 

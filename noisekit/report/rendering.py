@@ -53,7 +53,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.globals |= {"dagger": DAGGER}  # macros see it too
+    environment.globals["dagger"] = DAGGER  # pyrefly: ignore[unsupported-operation]  (macros see globals, too)
     return environment
 
 

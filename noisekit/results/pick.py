@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -155,7 +155,7 @@ def pick(
     images = by.table[_key(by.table) == chosen]
     return Choice(
         model=own["model"],
-        arm=Arm.read({**own, "method": own["expression"]}),
+        arm=Arm.read({**dict[str, Any](own), "method": own["expression"]}),
         seconds=float(own["seconds"]),
         calls=float(own["calls"]),
         equivalents=float(own["equivalents"]),

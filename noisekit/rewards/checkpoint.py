@@ -84,7 +84,8 @@ def filled(build: Callable[[], nn.Module], tensors: Mapping[str, Any], file: Pat
     try:
         with init_empty_weights():  # a billion random numbers that nobody reads would take ten seconds
             network = build()
-        others, given = dict(tensors), getattr(network, "made_with", {})
+        others = dict(tensors)
+        given: Any = getattr(network, "made_with", {})
         for name, part in network.named_children():
             if isinstance(part, PreTrainedModel):
                 start = f"{name}."

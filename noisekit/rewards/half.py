@@ -36,7 +36,8 @@ class _Steady(torch.autograd.Function):
         return scores
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
         (inside,) = torch.autograd.grad(ctx.scores, ctx.leaf, torch.full_like(ctx.scores, SCALE))
         del ctx.leaf, ctx.scores  # as the graph of any other operation
         shape = (-1, *[1] * (inside.dim() - 1))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -35,6 +35,7 @@ ReadAt = Literal["told", "state"]
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
 class Grid(ABC):
     """n timesteps from noisy to clean, point 0 the noisy and point n the clean end.
 
@@ -42,7 +43,7 @@ class Grid(ABC):
     """
 
     timesteps: Tensor
-    told_clean: float
+    told_clean: float = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.timesteps)

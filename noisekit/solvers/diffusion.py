@@ -33,10 +33,8 @@ PredictionType = Literal["epsilon", "v_prediction", "sample"]
 class DiffusionGrid(Grid):
     """n timesteps, and ā (n + 1,) at each of them and at the clean end; fp64 on the host."""
 
-    timesteps: Tensor
     alpha_bar: Tensor
     prediction: PredictionType = "epsilon"
-    told_clean: float = 0
 
     def __post_init__(self) -> None:
         if len(self.alpha_bar) != len(self.timesteps) + 1:
@@ -85,7 +83,8 @@ class DiffusionGrid(Grid):
         return (x - self.s(k) * epsilon) / self.a(k), epsilon
 
     def first_interval(self) -> DiffusionGrid:
-        return DiffusionGrid(self.timesteps[:1], self.alpha_bar[:2], self.prediction, self.timestep(1).item())
+        told = self.timestep(1).item()
+        return DiffusionGrid(self.timesteps[:1], self.alpha_bar[:2], self.prediction, told_clean=told)
 
 
 def scheduler_grid(

@@ -28,9 +28,7 @@ from noisekit.solvers.base import Grid
 class FlowGrid(Grid):
     """n timesteps, and σ (n + 1,) at each of them and at the clean end; fp64 on the host."""
 
-    timesteps: Tensor
     sigmas: Tensor
-    told_clean: float = 0
 
     def __post_init__(self) -> None:
         if len(self.sigmas) != len(self.timesteps) + 1:
@@ -53,7 +51,7 @@ class FlowGrid(Grid):
         return x - self.s(k) * u, x + self.a(k) * u
 
     def first_interval(self) -> FlowGrid:
-        return FlowGrid(self.timesteps[:1], self.sigmas[:2], float(self.timestep(1)))
+        return FlowGrid(self.timesteps[:1], self.sigmas[:2], told_clean=float(self.timestep(1)))
 
 
 def flow_grid(scheduler: Any) -> FlowGrid:

@@ -139,7 +139,7 @@ def rewards(
         ),
         "clip: prompts with both outcomes": len(mixed),
         "aesthetic: rank correlation, generated": round(
-            float(spearmanr(judged.ravel(), quality.ravel())[0]), 3
+            float(spearmanr(judged.ravel(), quality.ravel()).statistic), 3
         ),
         "aesthetic: rank correlation, drawn": round(float(spearmanr(predicted, nuisance)[0]), 3),
     }

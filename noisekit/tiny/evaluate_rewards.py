@@ -122,7 +122,7 @@ def correlations(columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
     Within prompts, images are ranked among those of their prompt and the ranks pooled over all prompts.
     """
-    overall = spearmanr(np.stack([values.ravel() for values in columns.values()], 1))[0]
+    overall = spearmanr(np.stack([values.ravel() for values in columns.values()], 1)).statistic
     ranks = [rankdata(values, axis=0) for values in columns.values()]
     within = np.corrcoef([rank.ravel() for rank in ranks])
     return np.triu(overall, 1) + np.tril(within, -1) + np.eye(len(columns))

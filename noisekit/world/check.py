@@ -61,7 +61,7 @@ class Reading:
         flat = 1 - self.noise / 0.05
         x, y = np.mean([(o.x, o.y) for o in self.objects], 0) - SIZE / 2
         centred = 1 - max(np.hypot(x, y) - 1.0, 0.0) / 5
-        return float(np.mean(np.clip([contrast, form, flat, centred], 0, 1)))
+        return float(np.mean(np.clip(np.array([contrast, form, flat, centred]), 0, 1)))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _sizes(
     z[~known] = 0.0
     judges = known.sum(-1)
     sizes = np.divide(z.sum(-1), judges, out=np.full(judges.shape, np.nan), where=judges > 0)
-    return sizes, ~((z > 0).any(-1) & (z < 0).any(-1))
+    return sizes, ~np.asarray((z > 0).any(-1) & (z < 0).any(-1))
 
 
 def _departures(sizes: Array) -> Array:
