@@ -51,6 +51,15 @@ def counts(table: str, method: str) -> list[str]:
     return line.rpartition(" tiny ")[2].split()
 
 
+def test_a_comparison_can_be_looked_at_before_any_model_is_loaded(type_in: Typed, tmp_path: Path) -> None:
+    typed = "compare --model tiny-turbo,sdxl-turbo --methods reno,cosine --limit 3 --store seen --dry-run"
+    code, out, err = type_in(*typed.split())
+    assert (code, err) == (0, "")
+    assert "to do: " in out and "incompatible: method 'cosine'" in " ".join(out.split())
+    assert "noisekit models fetch sdxl-turbo" in out
+    assert not (tmp_path / "seen").exists()
+
+
 def test_a_plan_is_looked_at_run_killed_mended_and_run_again(
     type_in: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ ROOMS = (
         "shown",
         "paths",
         "files",
+        "output",
         "hashing",
         "pickles",
         "pictures",

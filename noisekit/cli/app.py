@@ -27,7 +27,7 @@ from noisekit.cli.pick import calibrate, pick
 from noisekit.cli.plan import app as plan
 from noisekit.cli.report import report, tell
 from noisekit.cli.rewards import app as rewards
-from noisekit.cli.run import run
+from noisekit.cli.run import run, show
 from noisekit.cli.score import score
 from noisekit.cli.screen import help_alone, quiet, say
 from noisekit.cli.seeds import app as seeds
@@ -35,6 +35,7 @@ from noisekit.cli.serve_app import app as serve_app
 from noisekit.cli.status import status
 from noisekit.cli.vote import app as vote
 from noisekit.errors import BadValue
+from noisekit.output import output_file
 from noisekit.paths import given_path
 
 app = typer.Typer(
@@ -114,6 +115,7 @@ def compare(
     batch: Annotated[int | None, typer.Option(help="Images that a method works on at once.")] = None,
     curves: options.Curves = False,
     keep_noise: options.KeepNoise = False,
+    dry_run: options.DryRun = False,
     no_report: options.NoReport = False,
 ) -> int:
     """Run methods on the same prompts and seeds, score all images, print a table and write report.html.
@@ -127,39 +129,44 @@ def compare(
       noisekit compare --methods "selection(candidates=8),cosine(steps=10)" --store runs/demo
       noisekit compare --model tiny-turbo --methods reno --seeds 0-9 --seconds 5 --store runs/turbo
       noisekit compare --model ./my-model --prompts my.txt --metrics clip_score --store runs/mine
+      noisekit compare --model sdxl --methods npnet,selection --store runs/sdxl --dry-run
       noisekit compare --model sdxl-turbo --methods reno --weights published --low-memory --store runs/small-gpu
     """
-    from noisekit.comparison import compare as compare_methods
+    from noisekit.comparison import run_plan
+    from noisekit.comparison.compare import planned
+    from noisekit.engine.forecast.preview import preview
     from noisekit.models.loading import split_models
 
     quiet()
+    plan = planned(
+        split_models(models),
+        registry.split(methods),
+        prompts,
+        limit,
+        seeds=seeds,
+        metrics=registry.split(metrics),
+        weights=weights,
+        store=store,
+        budget=options.budget(seconds, calls, candidates, equivalents),
+        noise=noise,
+        batch=batch,
+        curves=curves,
+        keep_noise=keep_noise,
+        low_memory=low_memory,
+        settings={
+            "steps": steps,
+            "guidance": guidance,
+            "scheduler": scheduler,
+            "device": device,
+            "dtype": dtype,
+            "offload": offload,
+        },
+    )
+    if dry_run:
+        show(preview(plan, store=plan.folder()))
+        return 0
     with kept_in(store):
-        run = compare_methods(
-            split_models(models),
-            registry.split(methods),
-            prompts,
-            limit=limit,
-            seeds=seeds,
-            metrics=registry.split(metrics),
-            weights=weights,
-            store=store,
-            budget=options.budget(seconds, calls, candidates, equivalents),
-            noise=noise,  # type: ignore[arg-type]  # checked there
-            batch=batch,
-            curves=curves,
-            keep_noise=keep_noise,
-            low_memory=low_memory,
-            settings={
-                "steps": steps,
-                "guidance": guidance,
-                "scheduler": scheduler,
-                "device": device,
-                "dtype": dtype,
-                "offload": offload,
-            },
-            progress=sys.stderr.isatty(),
-        )
-        return tell(run, report=not no_report)
+        return tell(run_plan(plan, progress=sys.stderr.isatty(), strict=True), report=not no_report)
 
 
 @app.command()
@@ -225,10 +232,7 @@ def generate(
     checked_prompts(prompt)
     if control is not None:
         prompt = ControlledPrompt(prompt, control)
-    output = given_path(output)
-    if output.suffix.lower() != ".png":
-        raise BadValue(f"output {str(output)!r} does not end in .png")
-    options.check_writable(output)
+    output = output_file(output, [".png"], inputs=filter(None, (control, image)))
     quiet()
     settings = {"steps": steps, "guidance": guidance, "scheduler": scheduler, "dtype": dtype}
     source = ModelSource(model, settings | {"device": device, "offload": offload})

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from noisekit.cli import options
 from noisekit.cli.screen import console, say
+from noisekit.output import output_file
 
 
 def compare_runs(
@@ -28,12 +28,12 @@ def compare_runs(
       noisekit compare-runs runs/before runs/after
       noisekit compare-runs runs/before runs/after -o changes.html
     """
-    if output is not None:
-        options.check_writable(output)
-    from noisekit.report.page import write_versus
+    from noisekit.report.page import ENDINGS, write_versus
     from noisekit.report.versus import show_versus, versus
     from noisekit.results import load_run
 
+    if output is not None:
+        output = output_file(output, ENDINGS, "report")
     found = versus(load_run(first), load_run(second))
     show_versus(found, console())
     if output is not None:

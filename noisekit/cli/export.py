@@ -10,7 +10,6 @@ import typer
 from noisekit.cli import options
 from noisekit.cli.screen import say
 from noisekit.errors import BadValue
-from noisekit.paths import given_path
 
 
 def export(
@@ -42,12 +41,12 @@ def export(
       noisekit export runs/geneval --layout geneval -o geneval-images
     """
     from noisekit.results import load_run
-    from noisekit.results.export import check_ending
+    from noisekit.results.export import table_file
 
     if layout is not None:
         if safe_csv:
             raise BadValue("--safe-csv is about tables, and --layout writes pictures; leave one of them out")
         say(load_run(run).export_images(output, layout))
         return
-    check_ending(given_path(output), safe_csv=safe_csv)
+    output = table_file(output, safe_csv=safe_csv)
     say(load_run(run).export(output, safe_csv=safe_csv))

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from noisekit import registry
-from noisekit.cli import options
 from noisekit.cli.screen import say
+from noisekit.output import output_file
 
 
 def gallery(
@@ -41,10 +41,10 @@ def gallery(
       noisekit gallery runs/demo --prompts 3 --methods standard,reno -o figure.pdf
       noisekit gallery runs/demo --model tiny-turbo --prompt "a red circle" --seed 0 -o figure.png
     """
-    options.check_writable(output)
-    from noisekit.report.sheet import sheet
+    from noisekit.report.sheet import FORMATS, sheet
     from noisekit.results import load_run
 
+    output = output_file(output, FORMATS, "figure")
     found = sheet(load_run(run), prompt or prompts, registry.split(methods or ""), model, seed)
     path = found.write(output)
     for row in found.rows:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noisekit.errors import BadValue
-from noisekit.paths import given_path
 from noisekit.registry import DEFAULT_METRICS
 
 if TYPE_CHECKING:
@@ -43,6 +40,14 @@ Weights = Annotated[
     typer.Option(
         help="Weights of metrics and of rewards that methods climb: tiny, published or a path (default: tiny where all "
         "models are bundled)."
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Load nothing: show what there is to do, what it costs, and what is missing here, with the commands that fetch "
+        "it.",
     ),
 ]
 Device = Annotated[
@@ -91,16 +96,3 @@ def budget(
     from noisekit.types import Budget
 
     return Budget(seconds, calls, candidates, equivalents)
-
-
-def check_writable(path: Path) -> None:
-    """Raise `BadValue` unless a file can be written at `path`; nothing is left behind."""
-    path = given_path(path)
-    there = path.exists()
-    try:
-        with path.open("ab"):
-            pass
-        if not there:
-            path.unlink()
-    except OSError as error:
-        raise BadValue(f"output {str(path)!r} cannot be written: {error.strerror or error}") from None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noisekit.cli import options
 from noisekit.cli.screen import duration, help_alone, quiet, say
 from noisekit.errors import BadValue
+from noisekit.files import write_whole
+from noisekit.output import output_file
 from noisekit.paths import given_path
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def schema(
     if output is None:
         say(text)
     else:
-        options.check_writable(output)
-        given_path(output).write_text(f"{text}\n", encoding="utf-8")
+        output = output_file(output, [".json"], "schema")
+        write_whole(output, f"{text}\n".encode())
         say(output)
 
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noisekit.cli import options
 from noisekit.cli.screen import console, say
 from noisekit.errors import unknown
-from noisekit.paths import given_path
+from noisekit.files import write_whole
+from noisekit.output import output_file
 
 if TYPE_CHECKING:
     from noisekit.results import Run
 
-FORMATS = ("html", "markdown", "latex")
+#: What each is written to.
+FORMATS = {"html": (".html", ".htm"), "markdown": (".md", ".markdown"), "latex": (".tex",)}
 
 
 def report(
@@ -42,7 +43,7 @@ def report(
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     if output is not None:
-        options.check_writable(output)
+        output = output_file(output, FORMATS[form], "report")
     from noisekit.report import show, write_report, write_tables
     from noisekit.results import load_run
 
@@ -56,7 +57,7 @@ def report(
     if output is None:
         say(text, end="")
     else:
-        given_path(output).write_text(text, encoding="utf-8")
+        write_whole(output, text.encode())
         say(output)
 
 

@@ -41,14 +41,7 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="Only this part of the plan, such as 3/16: for job arrays.")
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Load nothing: show what there is to do, what it costs, and what is missing here, with the commands that "
-            "fetch it.",
-        ),
-    ] = False,
+    dry_run: options.DryRun = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again the images that failed in an earlier run.")
     ] = False,

@@ -84,7 +84,6 @@ def score(
     if metrics is None:
         names = applicable(names, [prompt for _, prompt in pairs])
     check_output(written, [prompts, *(path for path, _ in pairs)], safe_csv=safe_csv)
-    options.check_writable(written)
     check_metrics(names, weights)
     chosen = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     quiet()

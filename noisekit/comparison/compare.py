@@ -96,10 +96,11 @@ def compare(
         NotSupported: where a model lacks what a method needs.
         CorruptWeights: on weights that are missing or damaged.
     """
-    plan = Plan(
-        models=_listed(models),
-        methods=list(dict.fromkeys(map(load_method, _listed(methods)))),
-        prompts=load_prompts(prompts, limit),
+    plan = planned(
+        models,
+        methods,
+        prompts,
+        limit,
         seeds=seeds,
         metrics=metrics,
         weights=weights,
@@ -113,6 +114,22 @@ def compare(
         settings=settings,
     )
     return run_plan(plan, progress=progress, observe=observe, strict=True)
+
+
+def planned(
+    models: str | Model | Sequence[str | Model],
+    methods: str | NoiseMethod | Sequence[str | NoiseMethod],
+    prompts: str | Path | Sequence[str] | PromptSuite,
+    limit: int | None,
+    **others: Any,
+) -> Plan:
+    """The plan of a comparison, in the terms of `compare`."""
+    return Plan(
+        models=_listed(models),
+        methods=list(dict.fromkeys(map(load_method, _listed(methods)))),
+        prompts=load_prompts(prompts, limit),
+        **others,
+    )
 
 
 def _listed(given: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from noisekit.errors import BadValue
 from noisekit.files import write_whole
 from noisekit.metrics.info import families
+from noisekit.output import output_file
 from noisekit.paths import given_path
 from noisekit.report.categories import categories
 from noisekit.report.chart import CANVAS, charts, judges
@@ -44,6 +45,8 @@ from noisekit.report.sweeps import sweeps
 from noisekit.report.tables import Line, Ranking, ranking
 from noisekit.report.versus import LEGEND, Versus
 from noisekit.report.votes import votes
+
+ENDINGS = (".html", ".htm")
 
 
 def write_report(run: ReportedRun, path: str | Path, place: Path | None = None) -> Path:
@@ -77,7 +80,7 @@ def _base(folder: Path, place: Path | None) -> str:
 
 
 def _write(text: str, path: str | Path) -> Path:
-    target = given_path(path)
+    target = output_file(path, ENDINGS, "report")
     try:
         write_whole(target, text.encode(errors="backslashreplace"))
     except OSError as error:

@@ -25,7 +25,7 @@ from PIL import Image
 from noisekit import registry
 from noisekit.errors import BadValue, unknown
 from noisekit.files import write_whole
-from noisekit.paths import given_path
+from noisekit.output import output_file
 from noisekit.report.figure import STYLE, wrapped
 from noisekit.report.first.cells import SMALL
 from noisekit.report.first.telling import Reason, telling
@@ -67,9 +67,7 @@ class Sheet:
 
     def write(self, path: str | Path, dots: int = 300) -> Path:
         """Write a .pdf or .svg, in which text stays text and images keep their pixels, or a .png. Raises `BadValue`."""
-        target = given_path(path)
-        if target.suffix.lower() not in FORMATS:
-            raise BadValue(f"{str(target)!r} is no figure's name; let it end in {', '.join(FORMATS)}")
+        target = output_file(path, FORMATS, "figure")
         try:
             write_whole(target, self._saved(target.suffix.lower()[1:], dots))
         except OSError as error:

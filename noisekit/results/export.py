@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import pandas as pd
 
 from noisekit.errors import BadValue, Unwritable
 from noisekit.files import whole
+from noisekit.output import output_file
 
 ENDINGS = (".parquet", ".csv")
 
@@ -26,19 +27,25 @@ TYPES = {"kind": "string", "unseen": "boolean", "suite": "string", "categories":
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def check_ending(path: Path, endings: Sequence[str] = ENDINGS, *, safe_csv: bool = False) -> None:
-    """Raise `BadValue` unless the name of a file says which kind of table it is, a CSV where that is to be safe."""
-    if path.suffix.lower() not in endings:
-        raise BadValue(f"table {str(path)!r} does not end in {', '.join(endings[:-1])} or {endings[-1]}")
+def table_file(
+    path: str | Path,
+    endings: Sequence[str] = ENDINGS,
+    inputs: Iterable[Path] = (),
+    *,
+    safe_csv: bool = False,
+) -> Path:
+    """The path of a table that may be written, a .csv where formulas are to be texts; see `output_file`."""
+    path = output_file(path, endings, "table", inputs)
     if safe_csv and path.suffix.lower() != ".csv":
         raise BadValue(
             f"safe_csv is about formulas in a .csv, and table {str(path)!r} has none; leave it out"
         )
+    return path
 
 
-def write_table(frame: pd.DataFrame, path: Path, *, safe_csv: bool = False) -> Path:
+def write_table(frame: pd.DataFrame, path: str | Path, *, safe_csv: bool = False) -> Path:
     """Write a run's frame and return the path; raises `BadValue` on other endings, `Unwritable` where there is no room."""
-    check_ending(path, safe_csv=safe_csv)
+    path = table_file(path, safe_csv=safe_csv)
     categories = [value and json.dumps(value, ensure_ascii=False) for value in frame["categories"]]
     save(frame.assign(categories=categories).astype(TYPES), path, safe_csv=safe_csv)
     return path

@@ -337,7 +337,7 @@ class Run:
 
         safe_csv: put an apostrophe before texts that a spreadsheet would take for formulas.
         """
-        return write_table(self._frame, given_path(path), safe_csv=safe_csv)
+        return write_table(self._frame, path, safe_csv=safe_csv)
 
     def export_images(self, folder: str | Path, layout: str) -> Path:
         """Write the images as a benchmark's own scripts read them, "geneval" or "t2i_compbench"; see `results.layouts`."""

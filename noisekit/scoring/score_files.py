@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisekit.errors import BadValue, Unwritable
 from noisekit.files import write_whole
 from noisekit.hashing import plain
+from noisekit.output import check_apart
 from noisekit.registry import shortened
-from noisekit.results.export import check_ending, save
+from noisekit.results.export import save, table_file
 from noisekit.scoring.scored import CUT, Scored
 from noisekit.shown import shown
 
@@ -29,21 +30,13 @@ def part_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.part")
 
 
-def check_output(output: Path, inputs: Iterable[Path], *, safe_csv: bool = False) -> None:
+def check_output(output: Path, inputs: Sequence[Path], *, safe_csv: bool = False) -> None:
     """Raise `BadValue` where no table can be of that name, or where writing it would destroy an input."""
-    check_ending(output, ENDINGS, safe_csv=safe_csv)
-    read = {(about.st_dev, about.st_ino): path for path in inputs for about in [path.stat()]}
+    table_file(output, ENDINGS, inputs, safe_csv=safe_csv)
     for file in (output, _about(output), part_of(output)):
-        if not file.exists():
-            continue
-        if not file.is_file():
+        check_apart(file, inputs, "table")
+        if file.exists() and not file.is_file():
             raise BadValue(f"output {str(file)!r} is no regular file; give another with --output")
-        about = file.stat()
-        if (about.st_dev, about.st_ino) in read:
-            raise BadValue(
-                f"output {str(file)!r} would be written over {str(read[about.st_dev, about.st_ino])!r}, which is read; "
-                "give another with --output"
-            )
 
 
 def write_scores(scored: Scored, path: Path, *, safe_csv: bool = False) -> None:

@@ -25,6 +25,7 @@ import msgspec
 
 from noisekit.errors import BadValue, Unwritable
 from noisekit.files import whole
+from noisekit.output import output_file
 from noisekit.paths import given_path
 from noisekit.store.schema import Answer, Purpose, Voter
 from noisekit.store.store import Store
@@ -61,7 +62,7 @@ def write_votes(votes: Votes, file: str | Path) -> Path:
         BadValue: It ends otherwise.
         Unwritable: There is no room.
     """
-    path = _checked(file)
+    path = output_file(file, ENDINGS, "votes")
     frame = votes.frame()
     methods = votes.methods_of_images()
     table = frame.assign(left_method=frame["left"].map(methods), right_method=frame["right"].map(methods))
@@ -90,7 +91,9 @@ def read_votes(store: Store, images: set[str], file: str | Path) -> tuple[int, i
         BadValue: A row that is no vote, or is of images that the run has not; nothing is kept then.
         Unwritable: The store takes no more.
     """
-    path = _checked(file)
+    path = given_path(file)
+    if path.suffix not in ENDINGS:
+        raise BadValue(f"votes {str(path)!r} do not end in {' or '.join(ENDINGS)}")
     shown = {row["ballot"]: row for row in store.lines("ballots")}
     known = {(row["ballot"], row["voter"], row["question"]) for row in store.lines("votes")}
     kept: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -116,13 +119,6 @@ def read_votes(store: Store, images: set[str], file: str | Path) -> tuple[int, i
     new = [row for key, row in kept.items() if key not in known]
     store.append("votes", new)
     return len(new), rows - len(new)
-
-
-def _checked(file: str | Path) -> Path:
-    path = given_path(file)
-    if path.suffix not in ENDINGS:
-        raise BadValue(f"votes {str(path)!r} do not end in {' or '.join(ENDINGS)}")
-    return path
 
 
 def _rows(path: Path) -> Iterator[tuple[int, _Given]]:

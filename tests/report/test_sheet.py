@@ -73,7 +73,7 @@ def test_what_the_run_lacks_is_named(shown_run: Any, asked: dict[str, Any], word
 
 def test_other_endings_and_places_are_refused(shown_run: Any, tmp_path: Path) -> None:
     found: Sheet = sheet(shown_run, ["a red circle"], model="tiny")
-    with pytest.raises(BadValue, match=r"let it end in \.pdf, \.png, \.svg"):
+    with pytest.raises(BadValue, match=r"figure .*does not end in \.pdf, \.png or \.svg"):
         found.write(tmp_path / "figure.jpeg")
     with pytest.raises(BadValue, match="cannot be written"):
         found.write(tmp_path / "nowhere" / "figure.pdf", 30)
