@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,27 @@ hypothesis.settings.load_profile("noisekit")
 gc.disable()  # what imports leave is there to stay: a third of their time would go into looking through it again and again
 
 
-def pytest_collection_finish() -> None:
-    """From here on garbage is collected again, and what was imported is not looked at any more."""
+imported = 0  # modules of which garbage collection knows that they stay
+
+
+def put_aside() -> None:
+    """Whatever lives now is not looked at any more when garbage is collected."""
+    global imported
     gc.freeze()
+    imported = len(sys.modules)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected again, but not among what was imported."""
+    put_aside()
     gc.enable()
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Libraries that a test imports stay, too: a thousand modules would make each collection after them dear."""
+    if nextitem is not None and len(sys.modules) > imported + 100:
+        gc.collect()
+        put_aside()
 
 
 def pytest_sessionfinish() -> None:

@@ -18,8 +18,9 @@ class ModelCache:
 
     def clear(self) -> None:
         """Give up the model that is held."""
-        self._held = None
-        free_memory()
+        if self._held is not None:  # to look through all that lives for nothing takes up to a second
+            self._held = None
+            free_memory()
 
     def get(self, source: ModelSource) -> Model:
         """The model of a source, loaded unless it is at hand; another one that was loaded before is given up."""

@@ -77,8 +77,9 @@ def check_weights(names: Sequence[str], weights: str) -> None:
 
 def release() -> None:
     """Forget every reward that was loaded; its memory is free where nobody else holds it."""
-    _loaded.cache_clear()
-    gc.collect()  # a reward and its cache of prompts hold each other
+    if _loaded.cache_info().currsize:
+        _loaded.cache_clear()
+        gc.collect()  # a reward and its cache of prompts hold each other
 
 
 @cache
