@@ -95,6 +95,17 @@ def is_offloaded(network: torch.nn.Module) -> bool:
     return hasattr(network, "_hf_hook")
 
 
+def execution_device(pipe: Any, network: torch.nn.Module) -> torch.device:
+    """Where a pipeline's networks run: where they lie, unless they wait elsewhere; `network` is one of them.
+
+    To ask the pipeline takes milliseconds, as it looks through all layers for those that come when they are called. Layers
+    wait in the host's memory for an accelerator, and where there is none they run where they are.
+    """
+    lies = next(network.parameters()).device
+    waiting = is_offloaded(network) or (lies.type == "cpu" and best_device() != "cpu")
+    return torch.device(pipe._execution_device) if waiting or lies.type == "meta" else lies
+
+
 def best_device() -> str:
     """The first accelerator, else the CPU."""
     if torch.cuda.is_available():

@@ -25,7 +25,7 @@ from noisekit.models.base import Conditioning, Marker, Model, without_injected
 from noisekit.models.cards import FRAME_SETTINGS, Card
 from noisekit.models.identity import describe
 from noisekit.models.layout import idle
-from noisekit.models.memory import is_offloaded, recomputed
+from noisekit.models.memory import execution_device, is_offloaded, recomputed
 from noisekit.models.networks import one_line
 from noisekit.models.samplers import check_eta, rehearse, set_timesteps, step_settings, walk
 from noisekit.models.texts import Texts, of_one_length, unread
@@ -86,7 +86,7 @@ class DiffusersModel(Model, ABC):
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]  # wherever the pipeline is by now
-        return torch.device(self.pipe._execution_device)
+        return execution_device(self.pipe, self.denoiser)
 
     @property
     def denoiser(self) -> Any:
@@ -138,7 +138,7 @@ class DiffusersModel(Model, ABC):
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         nothing, *encoded = of_one_length([self._nothing, *self._texts(prompts)])
-        device = self.device  # asking the pipeline for it takes milliseconds
+        device = self.device
         together = {name: torch.cat([one[name] for one in encoded]).to(device) for name in encoded[0]}
         without = {name: tensor.to(device) for name, tensor in nothing.items()}
         added = {name: (tensor, without.get(name)) for name, tensor in together.items() if name != "text"}
@@ -188,10 +188,7 @@ class DiffusersModel(Model, ABC):
             return torch.cat([self._predict(part, t, c, guidance) for part, c in parts])
 
     def _predict(self, x: Tensor, t: Tensor, conditioning: Conditioning, guidance: float) -> Tensor:
-        x, t = (
-            x.to(self.denoiser.dtype),
-            t.to(x.device),
-        )  # asking the pipeline for its device takes milliseconds
+        x, t = x.to(self.denoiser.dtype), t.to(x.device)
         network = recomputed(self.network, self.recomputes(self.denoiser))
         if not self.doubles(guidance):
             return counted("denoiser", network(x, t, conditioning.with_prompt, guidance).float(), self)
