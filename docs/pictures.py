@@ -1,5 +1,5 @@
-"""Draw the start page's pictures from runs: `python docs/pictures.py runs/pictures` makes docs/gallery-*.png and, without a
-run, docs/turntable.png: the first things of that suite with their true views.
+"""Draw the site's pictures: `python docs/pictures.py runs/pictures` makes docs/turntable.png, the first things of that suite
+with their true views, docs/orbit.png, some of them with those that tiny-orbit makes, and from runs docs/gallery-*.png.
 
 The prompts are the first five of the suite `tiny`, one of each kind, and the seed is 0: nothing was chosen by its looks. A
 frame is green where the checker says that the prompt is fulfilled, red where it is not.
@@ -59,14 +59,28 @@ def gallery(model: str, folder: Path) -> None:
 
 def turntable() -> None:
     """A row a thing, a column a view: the first is what a model is given, the others what its frames should show."""
-    rows = [np.concatenate(list(turn(thing, 8).transpose(0, 2, 3, 1)), 1) for thing in suite()[:5]]
-    sheet = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))
-    sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.NEAREST).save(
-        DOCS / "turntable.png", optimize=True
-    )
+    sheet([turn(thing, 8) for thing in suite()[:5]], "turntable.png")
+
+
+def orbit() -> None:
+    """Two rows a thing: its true views, and the frames of tiny-orbit from a random noise, each below the view it is of."""
+    texts, rows = nk.load_prompts("turntable", 4).texts, []
+    made = nk.load_method("standard")(nk.load_model("tiny-orbit"), texts, seeds=[0]).images
+    for thing, frames in zip(suite(), made.roll(1, 1).numpy(), strict=False):
+        rows += [turn(thing, 8), frames]
+    sheet(rows, "orbit.png")
+
+
+def sheet(rows: list[np.ndarray], name: str) -> None:
+    """Write rows of pictures (F, 3, H, W) in [0, 1] as one picture in large pixels."""
+    whole = np.concatenate([np.concatenate(list(row.transpose(0, 2, 3, 1)), 1) for row in rows])
+    drawn = Image.fromarray((whole * 255).round().astype(np.uint8))
+    large = drawn.resize((3 * drawn.width, 3 * drawn.height), Image.Resampling.NEAREST)
+    large.save(DOCS / name, optimize=True)
 
 
 if __name__ == "__main__":
     turntable()
+    orbit()
     for shown in SHOWN:
         gallery(shown, Path(sys.argv[1]))

@@ -137,11 +137,15 @@ def prompts() -> None:
     from noisekit.prompts.cards import cards
     from noisekit.prompts.download import held
 
-    rows = [(name, f"{suite.entries}", "bundled", "noisekit", suite.about) for name, suite in BUNDLED.items()]
+    rows = [
+        (name, f"{suite.entries}", "bundled", "Apache-2.0", "noisekit", suite.about)
+        for name, suite in BUNDLED.items()
+    ]
     for card in cards().values():
         here = all(held(card, file) for file in card.files.values())
-        rows.append((card.name, f"{card.entries}", "here" if here else "download", card.home, card.about))
-    _show(("suite", "prompts", "from", "home", "about"), rows)
+        where = "here" if here else "download"
+        rows.append((card.name, f"{card.entries}", where, card.licence, card.home, card.about))
+    _show(("suite", "prompts", "from", "licence", "home", "about"), rows)
 
 
 def _show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ from noisekit.cli import options
 from noisekit.cli.interrupt import kept_in
 from noisekit.cli.report import tell
 from noisekit.cli.screen import console, quiet, say
+from noisekit.errors import BadValue
+from noisekit.paths import given_path
 from noisekit.shown import shown
 
 if TYPE_CHECKING:
@@ -107,6 +110,10 @@ def run(
     quiet()
     table = load_table(name)
     given, models = table.scaled(scale), dict[str, str]()
+    if model is None and (absent := [path for path in table.folders if not given_path(path).is_dir()]):
+        raise BadValue(
+            f"table {name!r} is read from the folder {absent[0]!r}, which is not here; {table.needs}"
+        )
     if model is not None:
         given, models = tried_on(given, model)
     plan = load_plan(given).on_this_machine(
@@ -122,6 +129,8 @@ def run(
     beside(agreements(table, done, models), models)
     if plan.keep_noise:
         show_noises(done, latents=True)
+    if model is None and (then := table.note("Then")):
+        say(f"then: {then.replace('RUN', shlex.quote(str(folder)))}")
     return code
 
 

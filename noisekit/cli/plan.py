@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -150,18 +150,20 @@ def _meaning(method: NoiseMethod) -> str:
 def _images(plan: Plan) -> Iterator[str]:
     if plan.search is not None:
         search = plan.search
-        yield f"a search: {_count(search.trials, 'trial')} over {', '.join(search.over)}, {search.calls:g} calls an image"
+        yield f"a search: {_count(search.trials, 'trial')} over {', '.join(search.over)}, {_limits(search.limits)} an image"
     seeds = f"{_count(len(plan.seeds), 'seed')} ({_some(plan.seeds)})"
     yield f"{seeds} of every prompt; noise {'of its own' if plan.noise == 'per_prompt' else 'shared by all prompts'}"
     for budget in plan.budgets:
-        words = {"equivalents": "denoiser equivalents"}
-        given = [
-            f"{limit:g} {words.get(name, name)}"
-            for name, limit in asdict(budget).items()
-            if limit is not None
-        ]
-        if given:
-            yield f"within {', '.join(given)} an image"
+        if given := _limits(asdict(budget)):
+            yield f"within {given} an image"
+
+
+def _limits(given: Mapping[str, float | None]) -> str:
+    """Limits with their units, those that are there."""
+    words = {"equivalents": "denoiser equivalents"}
+    return ", ".join(
+        f"{limit:g} {words.get(name, name)}" for name, limit in given.items() if limit is not None
+    )
 
 
 def _judges(plan: Plan, found: Overview) -> Iterator[str]:

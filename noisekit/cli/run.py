@@ -110,9 +110,12 @@ def show_search(found: Found) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("trial", "method", f"{found.metric} over standard", "calls", box=None, pad_edge=False)
+    costs = {"calls": "calls", "equivalents": "denoiser equivalents"}
+    heads = ("trial", "method", f"{found.metric} over standard", *costs.values())
+    table = Table(*heads, box=None, pad_edge=False)
     for number, trial in enumerate(found.trials.to_dict("records"), 1):
-        cells = (f"{number}", trial["method"], f"{trial['value']:+.4g}", f"{trial['calls']:g}")
+        spent = (f"{trial[name]:.4g}" for name in costs)
+        cells = (f"{number}", trial["method"], f"{trial['value']:+.4g}", *spent)
         table.add_row(*(Text(shown(cell), overflow="fold") for cell in cells))
     console().print(table)
     judged, metric = found.judged, found.metric

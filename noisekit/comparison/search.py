@@ -30,10 +30,13 @@ from noisekit.plan.search import Choices, Range, Search, WholeRange, halves
 from noisekit.prompts import PromptSuite
 from noisekit.runs import Run
 from noisekit.store.store import Store
-from noisekit.types import Budget
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+
+#: What a trial cost, in figures that are the same wherever it ran.
+COUNTED = ("calls", "equivalents")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Found:
     """What a search found.
 
     trials: one row a trial: method, value (mean difference to standard on the prompts searched on; NaN where it failed),
-    calls an image. best: the method of the best trial. judged: its row of `statistics.summary` on the other prompts.
+    calls and denoiser equivalents an image. best: the method of the best trial. judged: its row of `statistics.summary` on
+    the other prompts.
     """
 
     metric: str
@@ -83,7 +87,7 @@ def run_search(
         )
         result = runner.judged(method, searched)
         value = result[f"{wanted.metric}_difference"]
-        rows.append({"method": method, "value": value, "calls": result["calls"]})
+        rows.append({"method": method, "value": value} | {name: result[name] for name in COUNTED})
         sampled.tell(trial, None if math.isnan(value) else value, state=_state(failed=math.isnan(value)))
     trials = pd.DataFrame(rows)
     if trials["value"].isna().all():
@@ -113,7 +117,7 @@ class _Trials:
             update={
                 "methods": tuple(dict.fromkeys([load_method(STANDARD), method])),
                 "suites": suites,
-                "budgets": (Budget(calls=self.wanted.calls),),
+                "budgets": (self.wanted.budget,),
                 "metrics": metrics,
             }
         )
@@ -133,7 +137,7 @@ class _Trials:
         )
         frame = frame[own & frame["method"].isin([STANDARD, job.labels["method"]])]
         table = summary(frame, [self.wanted.metric], {}, run.shared).set_index("method")
-        nothing = {f"{self.wanted.metric}_difference": math.nan, "calls": math.nan}
+        nothing = dict.fromkeys([f"{self.wanted.metric}_difference", *COUNTED], math.nan)
         name = job.labels["method"]
         return dict(table.loc[name]) if name in table.index else nothing
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from noisekit.errors import CorruptWeights, NotSupported
 from noisekit.metrics.base import Metric
 from noisekit.metrics.info import MetricInfo
+from noisekit.metrics.weights import folders
 from noisekit.paths import given_path
 from noisekit.prompts import Prompt
 from noisekit.prompts.views import has_views, truth
@@ -162,7 +163,7 @@ class LPIPS(AgainstViews):
                 "metric 'lpips' has no tiny weights; use weights='published', or a file of your own"
             )
         if weights == "published":
-            file = Path(torch.hub.get_dir()) / "checkpoints" / cls.FILE
+            file = folders("lpips", weights)["alexnet"] / cls.FILE
         else:
             path = given_path(weights)
             file = path / cls.FILE if path.is_dir() else path
@@ -196,11 +197,7 @@ def _lpips(file: Path) -> Any:
     from noisekit.pickles import read_pickle
 
     if not file.is_file():
-        raise CorruptWeights(
-            f"LPIPS needs AlexNet's weights, and {str(file)!r} is not on this machine; `python -c \"import torchvision; "
-            "torchvision.models.alexnet(weights='IMAGENET1K_V1')\"` downloads them (0.2 GB, BSD-3-Clause), or give a "
-            "file as its weights"
-        )
+        raise CorruptWeights(f"LPIPS needs AlexNet's weights, and there is no file {str(file)!r}")
     network = _NoTrainLpips(net="alex", pnet_rand=True).eval().requires_grad_(False)
     given = read_pickle(file)
     layers = {name.split(".", 1)[1]: name for name in network.net.state_dict()}  # slice2.3.weight by 3.weight

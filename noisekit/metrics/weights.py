@@ -7,9 +7,10 @@ a folder           its subfolders by the names of the parts, or itself where the
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -22,10 +23,14 @@ from noisekit.paths import given_path
 from noisekit.rewards import locate, published
 from noisekit.rewards.cards import variants
 
+#: How metrics end that read the networks of another in 4 bits.
+FOUR_BIT = "_4bit"
+
 
 @dataclass(frozen=True)
 class Part:
-    """A network of a scorer. name: of its folder. repo: on the hub, or reward: whose checkpoint it is.
+    """A network of a scorer. name: of its folder. repo: on the hub; or reward: whose checkpoint it is; or torchvision: its
+    model and the file by which that publishes its weights.
 
     revision: a commit or branch of the hub. files: patterns of those that are wanted, all where there are none.
     """
@@ -33,6 +38,7 @@ class Part:
     name: str
     repo: str = ""
     reward: str = ""
+    torchvision: tuple[str, str] | None = None
     revision: str = "main"
     files: tuple[str, ...] = ()
     gigabytes: float = 0.0
@@ -40,6 +46,8 @@ class Part:
 
     @property
     def home(self) -> str:
+        if self.torchvision is not None:
+            return "torchvision"
         return self.repo or variants()[self.reward].checkpoint.sources[0].home
 
     @property
@@ -56,6 +64,8 @@ class Part:
         """The command that downloads it."""
         if self.reward:
             return published.fetching([self.reward])
+        if self.torchvision is not None:
+            return f"python -c \"import torchvision; torchvision.models.{self.torchvision[0]}(weights='DEFAULT')\""
         chosen = [f"--include {shlex.quote(pattern)}" for pattern in self.files]
         revision = [] if self.revision == "main" else [f"--revision {self.revision}"]
         return " ".join(["hf download", self.repo, *revision, *chosen])
@@ -67,6 +77,9 @@ class Part:
 
         if self.reward:
             return None if published.absent([self.reward]) else locate(self.reward, "published")[0]
+        if self.torchvision is not None:
+            kept = _torch_home() / self.torchvision[1]
+            return kept.parent if kept.is_file() else None
         try:
             return Path(snapshot_download(self.repo, revision=self.revision, local_files_only=True))
         except (LocalEntryNotFoundError, HFValidationError):
@@ -77,10 +90,17 @@ class Part:
 def cards() -> Mapping[str, tuple[Part, ...]]:
     """The parts of every scorer that has a card, by metric."""
     entries = yaml.safe_load(files("noisekit.metrics").joinpath("cards.yaml").read_text(encoding="utf-8"))
+    lists = ("files", "torchvision")
     return {
-        name: tuple(Part(**part | {"files": tuple(part.get("files", ()))}) for part in parts)
+        name: tuple(Part(**part | {key: tuple(part[key]) for key in lists if key in part}) for part in parts)
         for name, parts in entries.items()
     }
+
+
+def absent(metrics: Iterable[str]) -> list[Part]:
+    """The published parts of some metrics that are not on this machine, each once; of those that are no rewards."""
+    parts = [part for name in metrics for part in cards().get(name.removesuffix(FOUR_BIT), ())]
+    return [part for part in dict.fromkeys(parts) if part.held() is None]
 
 
 def folders(metric: str, weights: str) -> dict[str, Path]:
@@ -119,6 +139,12 @@ def folders(metric: str, weights: str) -> dict[str, Path]:
             f"{', '.join(part.name for part in parts)} as its weights"
         )
     return found
+
+
+def _torch_home() -> Path:
+    """Where torch keeps what it downloads, without asking torch, whose import takes seconds."""
+    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def shown(weights: str) -> str:

@@ -10,6 +10,9 @@
     r₀   printed, of papers that print winning rates: on which share of the prompts the method is above
     r    ours, of the prompts that are no ties, with Wilson's interval at the same level; .5 takes the place of 0
 
+Where a paper prints the mean of k categories' means, a prompt of a category of nᵢ counts N/(k·nᵢ) times, N = Σ nᵢ, on both
+sides; nothing is said before all k are there.
+
 The level is divided by m (Bonferroni), so that of a table on which nothing differs one in twenty says otherwise. Two means
 are compared, not two scales: that the absolute numbers are alike too is for the reader to see, who finds both.
 """
@@ -23,6 +26,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from noisekit import registry
@@ -43,12 +47,13 @@ class Printed:
 
     Args:
         model: its card.
-        suite: of the prompts.
+        suite: of the prompts, a category of one, or with `mean_of` the name that its categories have in common.
         method: its name and the settings that tell it from others of that name.
         against: what the difference is to, likewise.
         metric: by our name.
         values: of what it is set against and of the method.
         rate: r₀; None where it is not printed.
+        mean_of: k, where the mean of the categories is printed; 0 where it is that of the prompts.
     """
 
     model: str
@@ -58,6 +63,7 @@ class Printed:
     metric: str
     values: tuple[float, float]
     rate: float | None = None
+    mean_of: int = 0
 
     @property
     def difference(self) -> float:
@@ -151,12 +157,28 @@ def _pairs(
             continue
         own = frame[[_is_of(label, models.get(printed.model, printed.model)) for label in frame["model"]]]
         if not models:
-            own = own[own["suite"] == printed.suite]
+            own = own[_within(own["suite"], printed)]
+        if printed.mean_of:
+            own = _balanced(own, printed)
         found = grids(own, [printed.metric])
         method, against = (_only(found, wanted) for wanted in (printed.method, printed.against))
         if method is None or against is None or not trimmed((method - against)[..., 0]).size:
             continue
         yield printed, (against[..., 0], method[..., 0])
+
+
+def _within(suites: pd.Series, printed: Printed) -> pd.Series:
+    """Which rows are of the printed suite, or of one of its categories where their mean is printed."""
+    return suites == printed.suite if not printed.mean_of else suites.str.partition(":")[0] == printed.suite
+
+
+def _balanced(frame: pd.DataFrame, printed: Printed) -> pd.DataFrame:
+    """The rows with scores such that every category weighs as much as any other; none where one is lacking."""
+    per = frame.groupby("suite")["prompt"].nunique()
+    if len(per) != printed.mean_of:
+        return frame.iloc[:0]
+    weight = per.sum() / (printed.mean_of * per)
+    return frame.assign(**{printed.metric: frame[printed.metric] * frame["suite"].map(weight)})
 
 
 def _is_of(label: str, model: str) -> bool:
@@ -178,17 +200,19 @@ def _only(found: Mapping[str, np.ndarray], wanted: registry.Expression) -> np.nd
 def _read(row: Mapping[str, Any]) -> Iterator[Printed]:
     renamed = _published()["sources"][row["paper"]].get("metrics", {})
     for name, values in row["values"].items():
-        if name in row.get("suspect", {}):
+        about = {"metric": name, "suite": row.get("suite", "")} | renamed.get(name, {})
+        if name in row.get("suspect", {}) or not about["suite"]:
             continue
         scale = float(row.get("scale", {}).get(name, "× 1").rpartition("×")[2])
         yield Printed(
             row["card"],
-            row["suite"],
+            about["suite"],
             registry.parse(row.get("run", row["method"])),
             registry.parse(row.get("run_against", STANDARD)),
-            renamed.get(name, name),
+            about["metric"],
             (values[0] / scale, values[1] / scale),
             row.get("rates", {}).get(name),
+            about.get("mean_of", 0),
         )
 
 

@@ -1,7 +1,8 @@
 """The ready plans of the papers, and how to run a part of one or try it on another model.
 
     scale s      the first ⌈s·n⌉ prompts of each suite
-    model M      every model becomes M, a one-step model M's one-step student where M is "tiny"; prompts and rewards follow
+    model M      every model becomes M, and where M is "tiny" the model of the tiny world that is like it: its one-step
+                 student, or the model of turns; prompts, metrics and rewards follow
 
 A plan stays what the paper prints until somebody asks for something else, and says so then.
 """
@@ -21,12 +22,14 @@ import yaml
 from noisekit import registry
 from noisekit.errors import BadValue, unknown
 from noisekit.models.cards import cards as model_cards
+from noisekit.prompts import BUNDLED
 from noisekit.prompts.cards import SuiteCard
 from noisekit.prompts.cards import cards as suite_cards
 from noisekit.registry import Expression
 
-#: What a model of the tiny world stands in for: one-step models by the first, all others by the second.
-TINY = ("tiny-turbo", "tiny")
+#: What the tiny world has for all models that are neither of one step nor of frames; with "tiny" all three are meant.
+TINY = "tiny"
+ONE_STEP, FRAMES = "tiny-turbo", "tiny-orbit"
 #: Settings of methods that name something of a published model; on another model its own card decides.
 OF_A_MODEL = ("artefact",)
 
@@ -52,14 +55,22 @@ class Table:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The paragraphs of the first comment: title, what is printed, what it costs, what is unknown, what it needs."""
+        """The paragraphs of the first comment: title, what is printed, what it costs, what is unknown, what is to be done
+        with a run then, what it needs.
+        """
         lines = [line[2:] for line in self.text.splitlines() if line.startswith("# ")]
         return tuple(re.split(r"\n(?=[A-Z][a-z]+: |Needs )", "\n".join(lines)))
 
     def note(self, kind: str) -> str:
-        """The paragraph that begins with "Cost:", "Printed:" or "Unknown:", without that word; "" where there is none."""
+        """The paragraph that begins with "Cost:", "Printed:", "Unknown:" or "Then:", without that; "" if there is none."""
         found = (note for note in self.notes if note.startswith(f"{kind}: "))
         return " ".join(next(found, f"{kind}: ").split()[1:])
+
+    @property
+    def needs(self) -> str:
+        """What it takes besides models, prompts and metrics that are fetched by name; "" where it takes nothing."""
+        found = (" ".join(note.split()) for note in self.notes if note.startswith("Needs "))
+        return next((f"it needs{note.removeprefix('Needs')}" for note in found), "")
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -81,15 +92,19 @@ class Table:
         plan = self.plan
         if scale < 1:
             plan["prompts"] = [
-                {"suite": name, "limit": math.ceil(scale * _entries(name))} for name in self.suites
+                {"suite": name, "limit": math.ceil(scale * size)} for name, size in self.suites.items()
             ]
         return plan
 
     @property
-    def suites(self) -> list[str]:
-        """The names of its prompt suites."""
-        given = self.plan["prompts"]
-        return given if isinstance(given, list) else [given]
+    def suites(self) -> dict[str, int]:
+        """How many prompts it takes of each of its suites, by name; a folder of things is called by its path."""
+        return _sizes(self.plan["prompts"])
+
+    @property
+    def folders(self) -> list[str]:
+        """Those suites that are folders of the reader's own."""
+        return [name for name in self.suites if name.partition(":")[0] not in (*BUNDLED, *suite_cards())]
 
     @property
     def models(self) -> list[Expression]:
@@ -142,28 +157,30 @@ def tried_on(plan: Mapping[str, Any], model: str) -> tuple[dict[str, Any], dict[
 
     Args:
         plan: in the keys of a plan file.
-        model: a card. "tiny" brings its own prompts, weights and metrics, and tiny-turbo for one-step models.
+        model: a card. "tiny" brings its own prompts, weights and metrics, tiny-turbo for one-step models, and tiny-orbit
+            for those of frames.
 
     Returns:
         The plan, and by the text of each of its models that of the stand-in.
     """
-    tiny = model == TINY[1]
+    tiny = model == TINY
     models = {text: _stand_in(text, model, tiny) for text in plan["models"]}
     changed = dict(plan) | {"models": list(dict.fromkeys(models.values()))}
     changed["methods"] = [_method(given, model) for given in plan["methods"]]
     if tiny:
-        changed |= {"weights": "tiny", "metrics": _tiny_metrics(plan["metrics"])}
-        given = plan["prompts"] if isinstance(plan["prompts"], list) else [plan["prompts"]]
-        sizes = [one["limit"] if isinstance(one, dict) else _entries(one) for one in given]
-        changed["prompts"] = {"suite": "tiny", "limit": sum(sizes)}
+        suite = "turntable" if FRAMES in changed["models"] else "tiny"
+        changed |= {"weights": "tiny", "metrics": _tiny_metrics(plan["metrics"], suite)}
+        changed["prompts"] = {"suite": suite, "limit": sum(_sizes(plan["prompts"]).values())}
     return changed, models
 
 
 def _stand_in(text: str, model: str, tiny: bool) -> str:
     name, settings, _ = read_model(text)
-    one_step = settings.get("steps", model_cards()[name].steps) == 1
+    card = model_cards()[name]
     kept = {key: value for key, value in settings.items() if key in ("steps", "guidance", "scheduler")}
-    return registry.render(TINY[0] if tiny and one_step else model, {} if tiny and one_step else kept)
+    if tiny and settings.get("steps", card.steps) == 1:
+        return ONE_STEP
+    return registry.render(FRAMES if tiny and card.frames else model, kept)
 
 
 def _method(given: Any, model: str) -> Any:
@@ -178,8 +195,8 @@ def _method(given: Any, model: str) -> Any:
 def _kept(settings: Mapping[str, Any], model: str) -> dict[str, Any]:
     kept = {key: value for key, value in settings.items() if key not in OF_A_MODEL}
     if "model" in kept:
-        kept["model"] = TINY[0] if model == TINY[1] else model
-    if "rewards" in kept and model == TINY[1]:
+        kept["model"] = ONE_STEP if model == TINY else model
+    if "rewards" in kept and model == TINY:
         from noisekit.rewards import with_tiny
 
         said = kept["rewards"]
@@ -187,15 +204,29 @@ def _kept(settings: Mapping[str, Any], model: str) -> dict[str, Any]:
     return kept
 
 
-def _tiny_metrics(metrics: list[str]) -> list[str]:
+def _tiny_metrics(metrics: list[str], suite: str) -> list[str]:
+    """Those that have tiny weights or need none; of scenes the truth besides."""
     from noisekit.rewards.cards import variants
 
-    published_only = {name for name, variant in variants().items() if variant.tiny is None}
-    return [*(name for name in metrics if name not in published_only), "truth"]
+    published_only = {name for name, variant in variants().items() if variant.tiny is None} | {"lpips"}
+    return [
+        *(name for name in metrics if name not in published_only),
+        *(["truth"] if suite == "tiny" else []),
+    ]
+
+
+def _sizes(prompts: Any) -> dict[str, int]:
+    """How many prompts the key `prompts` of a plan takes of each suite."""
+    given = prompts if isinstance(prompts, list) else [prompts]
+    return dict(
+        (one["suite"], one["limit"]) if isinstance(one, dict) else (one, _entries(one)) for one in given
+    )
 
 
 def _entries(suite: str) -> int:
-    """How many prompts a public suite, or a category of one, has."""
+    """How many prompts a suite, or a category of one, has."""
     name, _, category = suite.partition(":")
+    if name in BUNDLED:
+        return BUNDLED[name].entries
     card: SuiteCard = suite_cards()[name]
     return card.rows if category else card.entries

@@ -265,6 +265,11 @@ def read_budgets(given: Any, where: str) -> tuple[Budget, ...]:
     """One budget or several, each once."""
     budgets: dict[Budget, None] = {}
     for here, item in listed(given, where, "give at least one budget, or leave the key out"):
+        if isinstance(item, Mapping) and item.get("memory") is not None:
+            raise BadValue(
+                f"{here}.memory: memory is no budget, since a search needs as much for its first candidate as for its last; "
+                "`noisekit pick RUN --memory 16GiB` takes it as a limit, and low_memory: true makes do with less"
+            )
         if not isinstance(item, Budget):
             limits = Limits.read(item, here)
             with at(here):

@@ -7,7 +7,7 @@ search:
     rewards: {choices: ["hps", "clip_score"]}
   metric: truth                             # not what the method maximises itself, unless allow_optimised: true
   trials: 20
-  calls: 60                                 # budget of every image of every trial
+  calls: 60                                 # budget of every image of every trial; or equivalents, or seconds
   seed: 0                                   # of the search; the same plan searches the same way
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_type_hints
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from noisekit import registry
 from noisekit.errors import BadValue, unknown
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from noisekit.methods import NoiseMethod
 
 AXIS = "{low: 1, high: 10} or {choices: [1, 2]}"
+#: What a trial's budget may be given in; candidates cost what they like, and memory is not used up.
+COSTS = ("calls", "equivalents", "seconds")
+#: What a schema says of them: one at least is there.
+ONE_OF_COSTS: JsonValue = [{"required": [name], "properties": {name: {"type": "number"}}} for name in COSTS]
 
 
 class Range(Keys):
@@ -89,6 +93,8 @@ class Search(Keys):
         "{method: reno, over: {lr: {low: 0.5, high: 10}}, metric: truth, trials: 20, calls: 60}"
     )
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": ONE_OF_COSTS})
+
     method: str
     """The method, with the settings that stay: reno(steps=20)."""
     over: Mapping[str, Range | WholeRange | Choices] = Field(json_schema_extra={"minProperties": 1})
@@ -97,8 +103,12 @@ class Search(Keys):
     """What judges the trials: not what the method maximises itself."""
     trials: Whole
     """How many settings are tried."""
-    calls: Number = Field(json_schema_extra=POSITIVE)
+    calls: Number | None = Field(None, json_schema_extra=POSITIVE)
     """The budget of every image of every trial, in evaluations of the denoiser."""
+    equivalents: Number | None = Field(None, json_schema_extra=POSITIVE)
+    """The same in denoiser equivalents, in which rewards and decoders count, too."""
+    seconds: Number | None = Field(None, json_schema_extra=POSITIVE)
+    """The same in seconds of this machine; another finds other settings."""
     allow_optimised: bool = False
     """Judge by what the method maximises itself all the same."""
     seed: Annotated[int, Field(ge=0, lt=BEYOND)] = 0
@@ -145,6 +155,17 @@ class Search(Keys):
         return axes
 
     @property
+    def limits(self) -> dict[str, float]:
+        """What an image of a trial may cost, by the names of `COSTS`."""
+        given = {name: getattr(self, name) for name in COSTS}
+        return {name: limit for name, limit in given.items() if limit is not None}
+
+    @property
+    def budget(self) -> Budget:
+        """Of every image of every trial."""
+        return Budget(**self.limits)
+
+    @property
     def first(self) -> dict[str, Any]:
         """The first end of every range, and the first of every choice."""
         return {name: axis.ends[0] for name, axis in self.over.items()}
@@ -166,8 +187,13 @@ class Search(Keys):
 
     def check_ends(self) -> None:
         """Try the ends of every range, and every choice, beside the first of the others."""
+        if not self.limits:
+            raise BadValue(
+                f"search gives its trials no budget, and they are compared at equal cost; give {', '.join(COSTS[:-1])} or "
+                f"{COSTS[-1]}"
+            )
         with at("search"):
-            Budget(calls=self.calls)
+            _ = self.budget
         for name, axis in self.over.items():
             for end in axis.ends:
                 with at(f"search.over.{name}"):

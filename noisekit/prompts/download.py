@@ -7,6 +7,7 @@ there under their commit, so they are never asked for again, and HF_HUB_OFFLINE=
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from http.client import HTTPException
 from pathlib import Path
@@ -38,14 +39,21 @@ def fetch(card: SuiteCard, file: str) -> Path:
     """The file of a suite, downloaded when it is not on this machine; `BadValue` says how to get it otherwise."""
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
+    if (kept := held(card, file)) is not None:
+        return kept
     try:
-        return held(card, file) or (_from_hub if card.service == "huggingface" else _from_github)(card, file)
+        path = (_from_hub if card.service == "huggingface" else _from_github)(card, file)
     except (OSError, HTTPError, HTTPException) as error:
         offline = isinstance(error, OfflineModeIsEnabled) or isinstance(error.__cause__, OfflineModeIsEnabled)
         reason = "HF_HUB_OFFLINE is set" if offline else f"{card.service} did not give it: {_short(error)}"
         raise BadValue(
             f"prompt suite {card.name!r} is not on this machine and could not be downloaded ({reason}); {card.advice}"
         ) from None
+    print(
+        f"noisekit: downloaded {file} of prompt suite {card.name!r} from {card.home}, licence: {card.licence}",
+        file=sys.stderr,
+    )
+    return path
 
 
 def _from_hub(card: SuiteCard, file: str) -> Path:

@@ -21,12 +21,13 @@ from noisekit.paths import given_path
 from noisekit.prompts.cards import SuiteCard, cards
 from noisekit.prompts.download import fetch
 from noisekit.prompts.files import IMAGE, Record, checked_text, read_records
+from noisekit.prompts.fish import fish
 from noisekit.prompts.views import REVERSED, read_things, turntable
 from noisekit.registry import shortened
 from noisekit.types import ControlledPrompt, ImagePrompt, pixels_of
 
-#: Columns that sort prompts into categories, the most telling first; GenEval calls its tasks tags.
-CATEGORIES = ("kind", "category", "tag", "challenge")
+#: Columns that sort prompts into categories, the most telling first; GenEval calls its tasks tags, GenEval 2 counts atoms.
+CATEGORIES = ("kind", "category", "tag", "challenge", "atom_count")
 
 #: The columns that name a picture, and what it makes of a text.
 PICTURES: Mapping[str, type[ImagePrompt]] = {IMAGE: ImagePrompt, "control": ControlledPrompt}
@@ -49,6 +50,9 @@ BUNDLED = {
     ),
     "turntable": BundledSuite(
         100, "pictures of things on a turntable, drawn with their views from all around"
+    ),
+    "imagenet_fish": BundledSuite(
+        18, "the names of ImageNet's seven classes of fishes, whose FID is NPNet's; no pictures"
     ),
 }
 
@@ -201,6 +205,9 @@ def _of_things(name: str, things: Sequence[tuple[ImagePrompt, Mapping[str, Any]]
 def _bundled(name: str) -> PromptSuite:
     if name == "turntable":
         return _of_things(name, turntable())
+    if name == "imagenet_fish":
+        named = [Prompt(text, about["kind"], None, record, about) for text, record, about in fish()]
+        return PromptSuite(name, tuple(named))
     from noisekit.world import parse
     from noisekit.world.suite import suite, training_captions
 

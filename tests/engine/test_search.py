@@ -106,6 +106,16 @@ def test_a_search_finds_the_optimum_and_judges_it_on_other_prompts(tmp_path: Pat
     assert trials.groupby("method")["calls"].first().nunique() == 1  # all at the same cost
 
 
+def test_trials_are_held_to_denoiser_equivalents(tmp_path: Path, brightness: Path) -> None:
+    asked = plan(trials=2, method="shifted(steps=50)", calls=None, equivalents=12)
+    found = run_search(asked, store=tmp_path / "store", progress=False)
+    assert (found.trials["equivalents"] <= 12).all()
+    assert (found.trials["calls"] >= 8).all()  # and they are used
+    assert (
+        pd.DataFrame(Store.read(tmp_path / "store").lines("rows"))["budget_equivalents"].dropna() == 12
+    ).all()
+
+
 def test_a_stopped_search_comes_back_to_where_it_was(tmp_path: Path, brightness: Path) -> None:
     whole = run_search(plan(trials=3), store=tmp_path / "whole", progress=False)
     model = Linear(stop_at=5)

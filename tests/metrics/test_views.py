@@ -139,8 +139,12 @@ class TestLPIPS:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-        with pytest.raises(CorruptWeights, match=r"LPIPS needs AlexNet's weights, and .* is not on"):
+        with pytest.raises(
+            CorruptWeights, match=r"are not on this machine: `python -c .*alexnet.* downloads its"
+        ):
             load_metric("lpips", "published")
+        with pytest.raises(CorruptWeights, match=r"there is no file .*none.pth"):
+            load_metric("lpips", str(tmp_path / "none.pth"))
         with pytest.raises(NotSupported, match="no tiny weights"):
             load_metric("lpips", "tiny")
         torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from noisekit.errors import BadValue, CorruptWeights
 from noisekit.metrics.vqa.judge import Judge
 from noisekit.metrics.vqa.soft_tifa import SoftTIFA, means, spellings
 from noisekit.metrics.vqa.vqa_score import QUESTION, VQAScore
+from noisekit.prompts.cards import cards
 from noisekit.testing import MetricConformance
 from tests.metrics.talkers import qwen3_vl
 
@@ -140,6 +142,39 @@ def test_soft_tifa_of_given_answers(chances: tuple[float, ...], am: float, gm: f
     assert figures[0].tolist() == pytest.approx([gm, am])
     assert means(chances) == pytest.approx((gm, am))
     assert answering.asked[0] == ("Is it red? Answer in one word.", spellings("Yes"))
+
+
+def test_geneval_2_runs_from_its_file_to_its_table(folder: Path, tmp_path: Path) -> None:
+    """A rehearsed file in the format of the benchmark: 800 prompts, their questions and how many atoms each has."""
+    lines = [
+        {
+            "prompt": f"{number} red circles, picture {number}",
+            "atom_count": 3 + number % 8,
+            "vqa_list": [[f"Is picture {number} red?", "Yes"], ["How many circles are there?", "two"]],
+            "skills": ["attribute", "count"],
+        }
+        for number in range(800)
+    ]
+    file = tmp_path / "geneval2_data.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert len(nk.load_prompts(f"geneval2:10={file}")) == 100
+    assert cards()["geneval2"].licence == "CC BY-NC 4.0"
+    plan = nk.load_plan(
+        {
+            "models": ["tiny-turbo"],
+            "prompts": {"suite": f"geneval2={file}", "limit": 2},
+            "seeds": 1,
+            "metrics": ["soft_tifa"],
+            "weights": str(folder),
+            "methods": ["standard"],
+        }
+    )
+    run = nk.run_plan(plan, store=tmp_path / "run", progress=False)
+    frame = run.frame()
+    assert frame["kind"].tolist() == ["3", "4"]
+    assert frame["soft_tifa"].between(0, 1).all()
+    assert (frame["soft_tifa"] <= frame["soft_tifa_atoms"] + 1e-9).all()
+    assert "10" not in set(run.by_category()["category"])
 
 
 def test_spellings() -> None:

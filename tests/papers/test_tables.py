@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -15,22 +16,21 @@ from noisekit.cli import main
 from noisekit.comparison import run_plan
 from noisekit.errors import BadValue
 from noisekit.evaluation.intervals import interval
+from noisekit.models.cards import cards as model_cards
 from noisekit.models.outline import outline
 from noisekit.papers import agreements, load_table, tables
-from noisekit.papers.agreement import _judged, printed_in
+from noisekit.papers.agreement import Printed, _balanced, _judged, printed_in
 from noisekit.papers.missing import missing
 from noisekit.papers.tables import papers, tried_on
 from noisekit.plan import load_plan
-from noisekit.prompts.cards import cards as suite_cards
+from noisekit.prompts import load_prompts
 from tests.test_plans import shortened
 
 NAMES = list(tables())
 
 
-def prompts_of(table: Any) -> int:
-    """How many prompts the suites of a table hold, by the cards alone."""
-    parts = [name.partition(":")[::2] for name in table.suites]
-    return sum(suite_cards()[name].rows if part else suite_cards()[name].entries for name, part in parts)
+def of_frames(table: Any) -> bool:
+    return any(model_cards()[model.name].frames for model in table.models)
 
 
 def outlined(source: Any) -> Any:
@@ -51,14 +51,14 @@ def test_the_header_says_what_is_printed_unknown_and_what_it_costs(name: str) ->
     assert table.title.endswith(".")
     assert table.note("Printed")
     assert table.note("Unknown")
-    assert ("Needs" in table.text) == ("artefact" in table.text)
+    assert bool(table.needs) == ("artefact" in table.text or bool(table.folders))
     plan = load_plan(table.plan | {"prompts": {"suite": "tiny", "limit": 1}})
     assert plan.weights == "published"
     images = calls = 0.0
     for source in plan.models:
         model = outlined(source)
         for method in plan.methods:
-            made = prompts_of(table) * len(plan.seeds)
+            made = sum(table.suites.values()) * len(plan.seeds)
             images += made
             calls += made * method.cost(model).calls
     assert table.note("Cost") == f"{images:,.0f} images, {calls:,.0f} calls of the denoiser."
@@ -70,7 +70,9 @@ def test_what_is_printed_is_what_the_plan_makes(name: str) -> None:
     models, plan = table.plan["models"], table.plan
     for printed in printed_in(table):
         assert printed.model in models
-        assert printed.suite in table.suites
+        parts = {name.partition(":")[0] for name in table.suites} if printed.mean_of else table.suites
+        assert printed.suite in parts
+        assert printed.mean_of in (0, len(table.suites))
         assert printed.metric in plan["metrics"]
         methods = {
             method.name for method in load_plan(plan | {"prompts": {"suite": "tiny", "limit": 1}}).methods
@@ -89,12 +91,13 @@ def test_it_completes_on_the_tiny_world(name: str, tmp_path: Path) -> None:
     given, models = tried_on(load_table(name).scaled(1e-9), "tiny")
     assert set(models) == set(load_table(name).plan["models"])
     given["prompts"]["limit"] = 1
+    metric = "ssim" if of_frames(load_table(name)) else "truth"
     plan = load_plan(
-        shortened(given) | {"metrics": ["truth"], "seeds": given["seeds"] if given["seeds"] == 1 else 2}
+        shortened(given) | {"metrics": [metric], "seeds": given["seeds"] if given["seeds"] == 1 else 2}
     )
     run = run_plan(plan, store=tmp_path / "run", progress=False, strict=True)
     assert run.failures().empty
-    assert run.frame()["truth"].notna().all()
+    assert run.frame()[metric].notna().all()
     assert set(run.frame()["model"]) == {model.label for model in map(outlined, plan.models)}
 
 
@@ -146,6 +149,47 @@ def test_a_model_of_the_tiny_world_stands_in_by_the_number_of_its_steps() -> Non
     assert given["prompts"] == load_table("npnet-table-1").plan["prompts"]
 
 
+def test_a_model_of_turns_stands_in_for_one_of_frames() -> None:
+    given, models = tried_on(load_table("selection-sv3d").plan, "tiny")
+    assert models == {"sv3d-u": "tiny-orbit"}
+    assert given["prompts"] == {"suite": "turntable", "limit": 30}
+    assert given["metrics"] == ["ssim", "psnr", "clip_s"]
+    assert (given["methods"], given["weights"]) == (load_table("selection-sv3d").plan["methods"], "tiny")
+
+
+def test_things_that_are_not_here_are_asked_for_before_anything_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert missing(load_table("selection-sv3d"))["prompts"] == ["omniobject3d"]
+    assert main(["papers", "run", "selection-sv3d"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the folder 'omniobject3d', which is not here; it needs the things of OmniObject3D" in said
+    (tmp_path / "omniobject3d").mkdir()
+    assert "omniobject3d" not in missing(load_table("selection-sv3d")).get("prompts", ())
+
+
+def test_the_mean_of_categories_counts_each_the_same() -> None:
+    """Two prompts of one category and one of another: (1 + 0)/2 and 1 make .75, where the mean of all is ⅔."""
+    frame = pd.DataFrame(
+        {"suite": ["own:a", "own:a", "own:b"], "prompt": ["x", "y", "z"], "geneval": [1.0, 0.0, 1.0]}
+    )
+    printed = Printed("m", "own", registry.parse("reno"), registry.parse("standard"), "geneval", (0, 1))
+    assert _balanced(frame, replace(printed, mean_of=2))["geneval"].mean() == pytest.approx(0.75)
+    assert _balanced(frame, replace(printed, mean_of=3)).empty
+
+
+def test_the_fishes_of_imagenet_are_eighteen_names_of_seven_classes() -> None:
+    """As many names a class as the paper's list has; the uniform part has one of each."""
+    suite = load_prompts("imagenet_fish")
+    counts = pd.Series([prompt.metadata["class"] for prompt in suite]).value_counts(sort=False)
+    assert counts.to_list() == [2, 2, 5, 2, 2, 4, 1]
+    assert sum(load_table("npnet-fid").suites.values()) == len(suite)
+    uniform = load_prompts("imagenet_fish:uniform")
+    assert [prompt.kind for prompt in uniform] == list(dict.fromkeys(prompt.kind for prompt in suite))
+    assert len(load_prompts("imagenet_fish:tench")) == 2
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     found = missing(load_table("npnet-table-1"))
@@ -155,12 +199,10 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / "npnet").mkdir()
     (tmp_path / "npnet" / "sdxl.pth").touch()
     assert "networks" not in missing(load_table("npnet-table-1"))
-    assert missing(load_table("reno-rewards"))["rewards"][-4:] == [
-        "hps",
-        "image_reward",
-        "clip_score_h14",
-        "pick_score",
-    ]
+    found = missing(load_table("reno-rewards"))
+    assert {"hps", "image_reward", "clip_score_h14", "pick_score"} <= set(found["rewards"])
+    assert "Salesforce/blip-vqa-capfilt-large" in found["scorers"]
+    assert missing(load_table("reno-geneval"))["scorers"] == ["facebook/mask2former-swin-small-coco-instance"]
 
 
 def test_the_command_lists_shows_and_runs(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import noisekit as nk
 from noisekit.errors import BadValue, NoisekitError
 from noisekit.plan.axes import entries
+from noisekit.plan.search import COSTS
 from noisekit.plan.shard import Shard
 from noisekit.plan.sources import ModelSource
 
@@ -225,6 +226,11 @@ BAD: dict[str, tuple[str, str]] = {
         SEARCH.format(over="{lr_per_element: {low: 1, high: 2}}", calls=0),
         "search: budget calls=0",
     ),
+    "search without a budget": (
+        SEARCH.format(over="{lr_per_element: {low: 1, high: 2}}", calls="null"),
+        "search gives its trials no budget",
+    ),
+    "memory as a budget": (BASE + "budget: {memory: 16GiB}", "budget.memory: memory is no budget"),
     "search of several models": (
         SEARCH.format(over="{lr_per_element: {low: 1, high: 2}}", calls=9).replace(
             "[tiny]", "[tiny, tiny-turbo]"
@@ -246,6 +252,14 @@ def test_a_bad_plan_gets_one_sentence(name: str, folder: Path) -> None:
     assert said.count("plan '") == 1
     assert "\n" not in said
     assert len(said) < 700
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_a_search_takes_a_budget_in_any_cost(cost: str) -> None:
+    given = {"method": "reno", "over": {"lr": {"low": 1, "high": 2}}, "metric": "truth", "trials": 1, cost: 9}
+    plan = nk.load_plan({"models": "tiny-turbo", "search": given})
+    assert plan.search is not None
+    assert plan.search.budget == nk.Budget(**{cost: 9})
 
 
 def test_a_search_does_not_judge_a_method_by_what_it_maximises() -> None:

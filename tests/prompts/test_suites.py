@@ -247,7 +247,7 @@ def github(homes: Homes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hom
     return homes
 
 
-def test_a_suite_on_github_is_downloaded_once(github: Homes) -> None:
+def test_a_suite_on_github_is_downloaded_once(github: Homes, capsys: pytest.CaptureFixture[str]) -> None:
     card = cards()["t2i_compbench"]
     for part, file in card.files.items():
         content = "\r\n".join(f"{part} {i}" for i in range(300)).encode()
@@ -256,9 +256,11 @@ def test_a_suite_on_github_is_downloaded_once(github: Homes) -> None:
     suite = load_prompts("t2i_compbench")
     assert Counter(prompt.kind for prompt in suite) == dict.fromkeys(card.files, 300)
     assert len(github.asked) == 6
+    assert capsys.readouterr().err.count("of prompt suite 't2i_compbench' from github:Karine-Huang/") == 6
     github.contents.clear()
     assert load_prompts("t2i_compbench").hash == suite.hash
     assert len(github.asked) == 6
+    assert not capsys.readouterr().err
 
 
 def test_a_file_that_is_gone_is_no_suite(github: Homes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import noisekit as nk
 from noisekit.report.page import write_report
 from noisekit.report.tables import ranking
 from tests.report.conftest import HOSTILE, METHODS, PROMPTS
@@ -175,6 +177,41 @@ def test_a_picture_is_enlarged_blended_and_left_by_keys(opened: Any, shown_run: 
     assert not asked(opened, "document.getElementById('enlarged').open")
     assert asked(opened, "document.activeElement.matches('a.picture')")
     assert opened.get_log("browser") == []
+
+
+@pytest.fixture(scope="module")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two things turned by the bundled model of turns, in one step, from two noises each."""
+    return nk.compare(
+        models=["tiny-orbit(steps=1)"],
+        methods=["standard", "pink"],
+        prompts="turntable",
+        limit=2,
+        metrics=["ssim"],
+        weights="tiny",
+        store=tmp_path_factory.mktemp("turning") / "run",
+        progress=False,
+    )
+
+
+def test_the_strip_of_frames_plays(browser: Any, turning: Any) -> None:
+    """In its cell and enlarged: within two seconds the screen shows four of the eight views or more."""
+    page = Path(turning.report())
+    sized(browser, 1280)
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    assert asked(browser, "document.querySelectorAll('.cell img').length") == 4
+    assert "ssim" in asked(browser, "document.querySelector('.cell').innerText")
+    for selector in (".cell img", "#enlarged [data-side=over]"):
+        if selector.startswith("#"):
+            browser.execute_script("document.querySelectorAll('a.picture')[1].click()")
+        picture = browser.find_element("css selector", selector)
+        assert asked(browser, "arguments[0].naturalWidth", picture) == 32
+        shown, until = set(), time.monotonic() + 20
+        while len(shown) < 4 and time.monotonic() < until:
+            shown.add(picture.screenshot_as_png)
+        assert len(shown) >= 4, f"{selector} stands still"
+    assert browser.get_log("browser") == []
 
 
 def test_the_budget_under_the_pointer_is_answered(opened: Any) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.transforms.functional import to_tensor
 
+from noisekit.methods import load_method
+from noisekit.metrics import load_metric
 from noisekit.models import load_model
 from noisekit.prompts import load_prompts
 from noisekit.tiny import orbit
@@ -36,6 +39,26 @@ def test_the_stage_makes_a_model_of_turns_and_is_skipped_the_second_time(tmp_pat
     build("orbit", work, out, SMOKE)
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     assert not [path for path in out.rglob("*.json") if str(tmp_path) in path.read_text()]
+
+
+def test_the_bundled_model_turns_the_thing_that_it_is_shown() -> None:
+    """Its views are nearer to the thing's own than to another's, and nearer than the picture that it was given, held still;
+    nothing of that does a model whose weights say nothing.
+    """
+    prompts = list(load_prompts("turntable", 6))
+    model = load_model("tiny-orbit", steps=5)
+    assert model.noise_shape == (orbit.FRAMES, 4, 8, 8)
+    texts = [prompt.text for prompt in prompts]
+    made = load_method("standard")(model, texts, seeds=[5]).images
+    assert made.shape == (6, orbit.FRAMES, 3, 32, 32)
+    judge = load_metric("psnr")
+    own, others = judge(made, prompts)[:, 0], judge(made, prompts[1:] + prompts[:1])[:, 0]
+    shown = torch.stack([to_tensor(text.image) for text in texts])
+    still = judge(shown[:, None].expand(-1, orbit.FRAMES, -1, -1, -1), prompts)[:, 0]
+    assert (own > others + 1).all()
+    assert own.mean() > still.mean() + 0.5
+    # The last frame is the picture itself, seen from where it was.
+    assert (made[:, -1] - shown).abs().mean() < 0.1
 
 
 def test_training_visits_all_levels_of_the_sampler() -> None:

@@ -7,6 +7,7 @@ made again by a run, which looks at the weights themselves.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from noisekit.methods.npnet import GoldenNoise
 from noisekit.methods.rewarded import Rewarded, usual_weights
 from noisekit.methods.transfer import Transfer
 from noisekit.metrics.loading import check_metrics
+from noisekit.metrics.weights import absent as absent_parts
 from noisekit.models import Model
 from noisekit.models.cards import Card, cards
 from noisekit.models.outline import NotLoaded, Outline, outline
@@ -158,13 +160,17 @@ def _scored(store: Store | None, weights: str) -> set[tuple[str, str]]:
 def _trials(plan: Plan, model: Model) -> Iterator[Line]:
     """The images of a search: of every trial on one half of the prompts, and of the best one on the other."""
     assert plan.search is not None
+    budget = plan.search.budget
+    calls = at_most(math.inf, budget)
+    if budget.seconds is not None:  # which says nothing of calls: as many as the first trial would make
+        calls = at_most(plan.search.method_at(plan.search.first).resolved(model).cost(model).calls, budget)
     for part, times, what in zip(
         halves(plan.suites), (plan.search.trials, 1), ("trials of", "best of"), strict=True
     ):
         name = f"{plan.search.trials} {what} {plan.search.method}"
         for suite in part:
             count = times * len(suite) * len(plan.seeds)
-            yield Line(model.label, name, suite.name, missing=count, seconds=None, calls=plan.search.calls)
+            yield Line(model.label, name, suite.name, missing=count, seconds=None, calls=calls)
 
 
 def _lacking(
@@ -176,13 +182,20 @@ def _lacking(
     models = dict.fromkeys(one for model in (*outlines, *searched) if (one := _model(model)) is not None)
     climbed = climbed_rewards(methods, outlines)
     climbed[weights] = list(dict.fromkeys([*metrics, *climbed.get(weights, [])]))
-    names = published.absent(climbed.get("published", []))
+    judged = climbed.get("published", [])
+    networks = absent_parts(judged)
+    names = published.absent([*judged, *(part.reward for part in networks if part.reward)])
     checkpoints = {name: variants()[name].checkpoint for name in names}
     rewards = tuple(
         Absent(f"reward {name}", one.gigabytes, published.fetching([name]))
         for name, one in checkpoints.items()
     )
-    return (*models, *rewards), list(_reward_faults(climbed))
+    judges = tuple(
+        Absent(f"{part.name} of a metric ({part.home})", part.size, part.fetching)
+        for part in networks
+        if not part.reward
+    )
+    return (*models, *rewards, *judges), list(_reward_faults(climbed))
 
 
 def _model(model: Model) -> Absent | None:
