@@ -163,7 +163,7 @@ class Search(Keys):
     @property
     def budget(self) -> Budget:
         """Of every image of every trial."""
-        return Budget(**self.limits)
+        return Budget(seconds=self.seconds, calls=self.calls, equivalents=self.equivalents)
 
     @property
     def first(self) -> dict[str, Any]:
