@@ -16,41 +16,50 @@ from noisekit.prompts import BUNDLED, load_prompts
 
 STORE = Path(__file__).parent / "data" / "store-1"
 NETWORKS = {"torch", "torchvision", "diffusers", "transformers", "open_clip"}
-SCRIPT = (
-    "import sys; from noisekit.cli import main; code = main(sys.argv[1:]); "
-    f"print(*([name for name in {sorted(NETWORKS)!r} if name in sys.modules]), file=sys.stderr); "
-    "sys.exit(code)"
-)
+#: Runs one command after the other and says of each how it ended and which libraries of `NETWORKS` there were by then.
+SCRIPT = f"""
+import contextlib, io, json, sys
+from noisekit.cli import main
+for command in sys.argv[1:]:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(command.split())
+    found = [name for name in {sorted(NETWORKS)!r} if name in sys.modules]
+    print(json.dumps([command, [code, found, said.getvalue()]]))
+"""
+LOOKING = [
+    "list models",
+    "list methods",
+    "list metrics",
+    "list rewards",
+    "list prompts",
+    "status STORE",
+    "report STORE",
+    "pick STORE --calls 100",
+    "export STORE -o rows.csv",
+    "plan new",
+    "plan schema",
+]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "list models",
-        "list methods",
-        "list metrics",
-        "list rewards",
-        "list prompts",
-        "status STORE",
-        "report STORE",
-        "pick STORE --calls 100",
-        "export STORE -o rows.csv",
-        "plan new",
-        "plan schema",
-    ],
-)
-def test_looking_imports_no_network_library(command: str, tmp_path: Path) -> None:
-    shutil.copytree(STORE, tmp_path / "STORE")
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *command.split()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, list[str], str]]:
+    """What became of each command; all are typed in one process, since a start costs more than most of them."""
+    folder = tmp_path_factory.mktemp("looking")
+    shutil.copytree(STORE, folder / "STORE")
+    command = [sys.executable, "-c", SCRIPT, *LOOKING]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    imported = set((done.stderr.splitlines() or [""])[-1].split())
-    assert not imported & NETWORKS
+    return dict(json.loads(line) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_looking_imports_no_network_library(
+    looked: dict[str, tuple[int, list[str], str]], command: str
+) -> None:
+    code, imported, said = looked[command]
+    assert code == 0, said
+    assert not imported, "it, or a command before it"
 
 
 def test_the_catalogue_says_what_the_classes_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -31,32 +32,60 @@ load_method("cosine(steps=1)")(AnalyticModel(), "a", observe=look)
 """
 
 
-def seen(before: str = "", after: str = "", **chosen: str) -> list[int]:
-    """What torch says in a process of its own, in which nobody has chosen a number but by these."""
+#: Three times what no machine starts by itself, and the most that libraries take.
+THREE, MOST = 3 * (os.cpu_count() or 1), str(os.cpu_count())
+
+#: What is chosen in the environment, what runs before and what after, by name.
+CASES: dict[str, tuple[dict[str, str], str, str]] = {
+    "nothing": ({}, "", SEARCH),
+    **{name: ({name: MOST}, "", "") for name in VARIABLES},
+    "set before": ({}, f"torch.set_num_threads({THREE})", ""),
+    "set after": ({}, f"import noisekit.threads; torch.set_num_threads({THREE})", ""),
+}
+
+#: Each case in a process of its own, forked where torch is imported, as that takes seconds.
+PROGRAM = """
+import json, os, sys
+import torch
+for name, (chosen, before, after) in json.loads(sys.argv[1]).items():
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0, name
+        continue
+    try:
+        os.environ.update(chosen)
+        told = {"torch": torch}
+        exec(f"{before}\\n{sys.argv[2]}\\n{after}", told)
+        print(json.dumps([name, told["seen"]]), flush=True)
+        os._exit(0)
+    finally:
+        os._exit(1)
+"""
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, list[int]]:
+    """What torch says where nobody has chosen a number but as the case has it."""
     free = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    code = f"import torch\n{before}\n{SEEN}\n{after}\nprint(*seen)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=free | chosen, capture_output=True, text=True, check=True
-    )
-    return [int(number) for number in done.stdout.split()]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(CASES), SEEN]
+    done = subprocess.run(command, env=free, capture_output=True, text=True, check=True)
+    return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
-def test_a_small_network_has_one_thread_and_leaves_what_it_found() -> None:
-    small, large, after, *search = seen(after=SEARCH)
+def test_a_small_network_has_one_thread_and_leaves_what_it_found(seen: dict[str, list[int]]) -> None:
+    small, large, after, *search = seen["nothing"]
+    assert search
     assert {small, *search} == {1}
     assert large == after >= (os.cpu_count() or 2) // 2
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_a_number_in_the_environment_stays(variable: str) -> None:
-    cores = str(os.cpu_count())  # the most that libraries take
-    assert len(set(seen(**{variable: cores}))) == 1
+def test_a_number_in_the_environment_stays(seen: dict[str, list[int]], variable: str) -> None:
+    assert len(set(seen[variable])) == 1
 
 
-def test_a_number_that_was_set_stays() -> None:
-    three = 3 * (os.cpu_count() or 1)  # what no machine starts by itself
-    assert set(seen(f"torch.set_num_threads({three})")) == {three}
-    assert set(seen(f"import noisekit.threads; torch.set_num_threads({three})")) == {three}
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_number_that_was_set_stays(seen: dict[str, list[int]], when: str) -> None:
+    assert set(seen[f"set {when}"]) == {THREE}
 
 
 @pytest.mark.parametrize("method", ["standard", "best_of(n=3)", "reno(steps=1, rewards='hps:1')"])
