@@ -13,8 +13,8 @@ from noisekit.models import load_model
 from noisekit.noise import NoiseSource
 from noisekit.rewards import BUNDLED
 
-PROMPTS = ["a red circle to the left of a blue square", "three green triangles", "a yellow square"]
-STEPS, CLIP, REGULARISATION, WEIGHT = 10, 0.1, 0.01, 0.1
+PROMPTS = ["a red circle to the left of a blue square", "three green triangles"]
+STEPS, CLIP, REGULARISATION, WEIGHT = 5, 0.1, 0.01, 0.1
 LR = 1.0  # at 2, one sample runs over a cliff of the reward, and rounding grows to 2e-3 in both
 
 
@@ -58,9 +58,9 @@ def chi_log_density(noise):
 
 
 @pytest.mark.parametrize("ball", ["nesterov", "heavy"])
-def test_ten_steps_of_a_batch_give_the_latents_of_a_plain_loop(turbo, clip, ball):
+def test_five_steps_of_a_batch_give_the_latents_of_a_plain_loop(turbo, clip, ball):
     spec = f"reno(steps={STEPS}, lr={LR}, rewards='clip_score:{WEIGHT}', weights='tiny', ball={ball!r})"
-    source = NoiseSource(turbo.noise_shape, PROMPTS, [0, 1, 2])
+    source = NoiseSource(turbo.noise_shape, PROMPTS, [0, 1])
     search = list(load_method(spec).resolved(turbo).search(turbo, PROMPTS, source))
     clipped = 0
     for i, prompt in enumerate(PROMPTS):

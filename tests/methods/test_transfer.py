@@ -10,14 +10,14 @@ from noisekit.models import load_model
 from noisekit.models.analytic import AnalyticModel
 from noisekit.types import Budget
 
-RENO = "reno(steps=4, rewards='clip_score:1', weights='tiny')"
+RENO = "reno(steps=2, rewards='clip_score:1', weights='tiny')"
 ACROSS = f"transfer({RENO}, model='tiny-turbo')"
 PROMPTS = ["a red circle", "two blue squares"]
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    return load_model("tiny", device="cpu")
+    return load_model("tiny", device="cpu", steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def test_the_noise_is_that_of_the_searched_model_and_the_image_the_others(tiny, 
 def test_both_models_calls_are_counted(tiny):
     method = load_method(ACROSS)
     spent = method(tiny, PROMPTS).cost
-    assert spent.denoiser == 4 + 16
-    assert spent.denoiser_backward == 4
+    assert spent.denoiser == 2 + 6
+    assert spent.denoiser_backward == 2
     assert (spent.denoiser, spent.decoder) == (method.cost(tiny).denoiser, method.cost(tiny).decoder)
-    assert method(tiny, PROMPTS, budget=Budget(calls=23)).cost.calls == 16 + 2 * 3
+    assert method(tiny, PROMPTS, budget=Budget(calls=10)).cost.calls == 6 + 1 * 3
 
 
 def test_settings_left_out_come_from_the_searched_models_card(tiny, turbo):

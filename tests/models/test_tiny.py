@@ -33,14 +33,14 @@ def test_a_batch_of_eight_in_any_order_equals_its_singles(model):
     torch.testing.assert_close(
         model.predict(noise[ORDER], t, shuffled, guidance), together[ORDER], atol=1e-4, rtol=0
     )
-    latents = model.sample(noise, conditioning, steps=5)
-    for i, prompt in enumerate(PROMPTS):
+    latents = model.sample(noise, conditioning, steps=2)
+    for i, prompt in list(enumerate(PROMPTS))[::3]:
         alone = model.encode([prompt])
         torch.testing.assert_close(
             model.predict(noise[i : i + 1], t, alone, guidance), together[i : i + 1], atol=1e-4, rtol=0
         )
         torch.testing.assert_close(
-            model.sample(noise[i : i + 1], alone, steps=5), latents[i : i + 1], atol=1e-4, rtol=0
+            model.sample(noise[i : i + 1], alone, steps=2), latents[i : i + 1], atol=1e-4, rtol=0
         )
     assert (latents - noise).abs().max() > 0.1
 
@@ -49,11 +49,12 @@ def test_selection_chooses_alike_in_a_batch_and_alone():
     """Candidates whose stability differs by less than the margin may change places; no others."""
     model, method, margin = (
         load_model("tiny"),
-        load_method("selection(candidates=4, round_trip_steps=2)"),
+        load_method("selection(candidates=3, round_trip_steps=1)"),
         1e-4,
     )
-    batch = method(model, [PROMPTS[i] for i in ORDER])
-    for place, i in enumerate(ORDER):
+    order = ORDER[:4]
+    batch = method(model, [PROMPTS[i] for i in order])
+    for place, i in enumerate(order):
         alone = method(model, [PROMPTS[i]])
         scores = torch.tensor([point.score[0] for point in alone.trace.points])
         first, second = scores.topk(2).values
@@ -73,7 +74,10 @@ def test_the_student_is_one_step_and_not_invertible():
 
 
 def test_stability_and_reward_rise_on_the_bundled_models():
-    fixed_point = load_method("cosine(update='fixed_point', steps=10)")(load_model("tiny"), PROMPTS[:2])
+    fixed_point = load_method("cosine(update='fixed_point', steps=4, round_trip_steps=5)")(
+        load_model("tiny"), PROMPTS[:2]
+    )
+    assert (fixed_point.score > torch.tensor(fixed_point.trace.points[0].score)).all()
     assert (fixed_point.score > 0.9).all()
-    reno = load_method("reno(steps=5)")(load_model("tiny-turbo"), PROMPTS[:2])
+    reno = load_method("reno(steps=3)")(load_model("tiny-turbo"), PROMPTS[:2])
     assert (reno.score > torch.tensor(reno.trace.points[0].score)).all()

@@ -53,11 +53,15 @@ FAMILIES = {
     ),
 }
 
-#: Families of which each has something that no other has; the rest of them where there is time.
-IN_SHORT = [
-    pytest.param(name, marks=() if name in ("sdxl-turbo", "sdxl-canny") else pytest.mark.slow)
-    for name in FAMILIES
-]
+#: The family on which every law is tried; the rest of them where there is time.
+USUAL = "sdxl-turbo"
+
+
+def where_there_is_time(name: str, *values: Any) -> Any:
+    return pytest.param(name, *values, marks=() if name == USUAL else pytest.mark.slow)
+
+
+IN_SHORT = [where_there_is_time(name) for name in FAMILIES]
 
 #: Methods at toy cost, by what they need of a model.
 INVERTING = [
@@ -108,8 +112,7 @@ def own_call(model, prompts, noise, generators):
     return model.pipe(texts, latents=latents, generator=generators, **image, **model.call_kwargs).images
 
 
-@pytest.mark.parametrize("guidance", [0.0, 2.5])
-@pytest.mark.parametrize("size", [None, (24, 16)])
+@pytest.mark.parametrize(("guidance", "size"), [(0.0, None), (2.5, (24, 16))])
 def test_the_pipelines_own_call_gives_the_same_image(family, guidance, size):
     model = loaded(family, guidance=guidance, size=size)
     source = draws(model, family.prompts)
@@ -127,8 +130,13 @@ def test_a_found_noise_gives_its_image_in_the_pipelines_own_call(family, model):
     torch.testing.assert_close(result.images, theirs, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("spec", INVERTING + CLIMBING + ANYWHERE)
-@pytest.mark.parametrize("family", IN_SHORT, indirect=True)
+#: Every method on the usual family; on the one that is led by images, those that repeat, invert and climb.
+METHODS = [
+    where_there_is_time(name, spec) for name in FAMILIES for spec in INVERTING + CLIMBING + ANYWHERE
+] + [("sdxl-canny", spec) for spec in (*INVERTING[:1], *CLIMBING)]
+
+
+@pytest.mark.parametrize(("family", "spec"), METHODS, indirect=["family"])
 def test_every_method_gives_a_batch_its_singles(family, model, spec):
     if spec in CLIMBING and Marker.ONE_STEP not in model.markers:
         spec = spec.replace(")", ", through_steps=2)")

@@ -246,8 +246,14 @@ def test_a_choice_can_be_taken_back_and_a_wrong_code_is_told(
     }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 360),
+        *(pytest.param(*other, marks=pytest.mark.slow) for other in (("light", 360), ("dark", 1280))),
+    ],
+)
 def test_axe_finds_nothing_wrong(browser: Any, page: Callable[..., str], scheme: str, width: int) -> None:
     """WCAG 2.1 A and AA and the best practices that axe-core knows, on all three screens."""
     pytest.importorskip("axe_core_python", reason="needs axe-core-python, which carries axe-core")
