@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,12 +130,21 @@ def read_json(path: Path) -> Any:
     return parse_json(content.decode("utf-8"))
 
 
-def parse_json(text: str) -> Any:
-    """The value that a text is in JSON; raises `ValueError`, also on what is nested too deep."""
+def parse_json(text: str | bytes) -> Any:
+    """The value that a text is in JSON; raises `ValueError`, also on what is nested too deep or names a value twice."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_named_once)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Of two values of one name some readers would take the first and some the last."""
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"it has {twice[:80]!r} twice; take one of the two out")
+    return named
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings, strategies
 from safetensors.torch import save_file
 
 from noisekit import files
@@ -219,3 +220,24 @@ def test_a_device_is_written_to_and_stays_one(tmp_path):
     os.close(reader)
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+VALUES = strategies.recursive(
+    strategies.none() | strategies.integers() | strategies.text(max_size=5),
+    lambda inside: (
+        strategies.lists(inside, max_size=3)
+        | strategies.dictionaries(strategies.text(max_size=3), inside, min_size=1, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(VALUES, strategies.text(max_size=5), VALUES, VALUES)
+@settings(max_examples=50)
+def test_a_value_that_is_named_twice_is_refused_wherever_it_stands(
+    around: Any, name: str, first: Any, second: Any
+) -> None:
+    assert parse_json(json.dumps(around)) == around
+    twice = f"{{{json.dumps(name)}: {json.dumps(first)}, {json.dumps(name)}: {json.dumps(second)}}}"
+    with pytest.raises(ValueError, match="twice; take one of the two out"):
+        parse_json(f'{{"deep": [{json.dumps(around)}, {twice}]}}')

@@ -10,15 +10,17 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from noisekit.errors import BadValue
+from noisekit.files import parse_json
 
 Row = dict[str, Any]
 Line = TypeVar("Line", bound=msgspec.Struct)
@@ -77,7 +79,7 @@ def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
     Raises:
         BadValue: A line is no strict JSON, or lacks a field, or has one of another type; or this is no file.
     """
-    decode = msgspec.json.Decoder(kind).decode
+    decode, names = msgspec.json.Decoder(kind).decode, _NamesOnce(kind)
     if not file.is_file():
         raise BadValue(f"{str(file)!r} stands where a file of lines should be; move it away")
     with file.open("rb") as opened:
@@ -91,6 +93,7 @@ def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
                 if len(text) > LONGEST_LINE:
                     raise ValueError(f"it is longer than {LONGEST_LINE // 2**20} MiB")
                 line = decode(text)
+                names.check(text, line)
             except (ValueError, RecursionError) as error:
                 if text[-1:] != b"\n" and _cut_off(text):
                     return
@@ -99,6 +102,48 @@ def read_lines(file: Path, kind: type[Line]) -> Iterator[Line]:
                     "without it"
                 ) from None
             yield line
+
+
+class _NamesOnce:
+    """Refuses lines in which two values have one name: some readers would take the first of them, and some the last.
+
+    To look at every name takes eight times as long as decoding. Lines of one file have the same names but in mappings, so a
+    line that has as many as another, which was looked at, is taken as it is.
+    """
+
+    def __init__(self, kind: type[msgspec.Struct]) -> None:
+        self._counts = set[int]()
+        self._mappings = [
+            (f.name, _size(str(f.type))) for f in structs.fields(kind) if "dict[" in str(f.type)
+        ]
+
+    def check(self, text: bytes, line: msgspec.Struct) -> None:
+        """Raise `ValueError` where a line has a name twice. text: as it stands in the file."""
+        count = text.count(b'":')
+        for name, size in self._mappings:
+            if value := getattr(line, name):
+                count -= size(value)
+        if count not in self._counts:
+            parse_json(text)
+            if b'\\":' not in text:  # which a string may hold, and is counted with the names
+                self._counts.add(count)
+
+
+def _size(kind: str) -> Callable[[Any], int]:
+    """What counts the names of a field, by its type."""
+    if "Any" in kind:
+        return _names
+    return _names_of_all if kind.startswith("tuple") else len
+
+
+def _names_of_all(mappings: Sequence[Mapping[str, Any]]) -> int:
+    return sum(map(len, mappings))
+
+
+def _names(value: Any) -> int:
+    """Those of mappings within mappings, too."""
+    own, inside = (len(value), value.values()) if isinstance(value, dict) else (0, value)
+    return own + sum([_names(one) for one in inside if isinstance(one, dict | list)])
 
 
 def _cut_off(text: bytes) -> bool:

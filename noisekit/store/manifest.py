@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from noisekit.errors import BadValue
+from noisekit.files import parse_json
 from noisekit.store.schema import check_depth
 
 #: Raised whenever older stores would be read wrongly.
@@ -41,7 +42,9 @@ def read_manifest(file: Path) -> dict[str, Any]:
             raise ValueError("it is no file")
         if file.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST // 2**20} MiB")
-        manifest = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        content = file.read_bytes()
+        manifest = msgspec.json.decode(content, type=dict[str, Any])
+        parse_json(content)  # which minds a name that stands twice
         if "schema" not in manifest:
             raise ValueError("it names no schema")
         check_depth(manifest)

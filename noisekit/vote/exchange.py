@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import msgspec
 
 from noisekit.errors import BadValue, Unwritable
-from noisekit.files import whole
+from noisekit.files import parse_json, whole
 from noisekit.output import output_file
 from noisekit.paths import given_path
 from noisekit.store.schema import Answer, Purpose, Voter
@@ -141,6 +141,6 @@ def _rows(path: Path) -> Iterator[tuple[int, _Given]]:
 def _lines(opened: Any) -> Iterator[Any]:
     for number, line in enumerate(opened, 1):
         try:
-            yield msgspec.json.decode(line)
-        except (ValueError, RecursionError) as error:
+            yield parse_json(line)
+        except ValueError as error:
             raise BadValue(f"line {number} of {opened.name!r} is no JSON: {error}") from None

@@ -289,6 +289,7 @@ def test_a_broken_tensor_of_an_artefact_is_named(
         ("config.json", json.dumps(SMALL.json() | {"heads": 0}).encode()),
         ("config.json", json.dumps(SMALL.json() | {"colour": "red"}).encode()),
         ("card.json", b"\x00"),
+        ("card.json", b'{"model": {"name": "a", "name": "b"}}'),
     ],
 )
 def test_a_broken_file_of_an_artefact_is_named(folder: Path, name: str, content: bytes | None) -> None:

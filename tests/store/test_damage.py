@@ -103,6 +103,14 @@ def damages(kind: Kind) -> Iterator[tuple[str, bytes]]:
     yield "two on a line", whole + whole
     yield "half of it", whole[: len(whole) // 2]
     yield "foreign", b'{"created": 9e9}'
+    for name, value in (WHOLE[kind] | {"created": 9e9, "unknown": 1}).items():
+        twice = f', "{name}": {json.dumps(value)}'.encode()
+        yield f"{name} twice", whole[:-1] + (twice if name != "unknown" else 2 * twice) + b"}"
+        if isinstance(value, dict):
+            yield (
+                f"twice in {name}",
+                line(kind, **{name: value | {"a": 1}}).replace(b'"a":', b'"b": null, "b":', 1),
+            )
     yield "zeros", 1000 * b"\0"
     for other in (b"[1]", b"null", b'"text"', b"7"):
         yield f"{other!r}", other
@@ -216,6 +224,7 @@ def test_what_is_no_file_of_lines_is_named(pristine: Path) -> None:
         b"{}",
         2_000_000 * b" ",
         b'{"schema"',
+        b'{"schema": 1, "noise": "shared", "noise": "per_prompt"}',
     ],
 )
 def test_a_manifest_that_is_none_is_named(content: bytes, pristine: Path) -> None:

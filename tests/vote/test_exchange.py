@@ -120,7 +120,9 @@ def test_rows_that_are_no_votes_are_named_and_nothing_is_kept(
     assert added(voted.folder, file) == (1, 0)
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"{", b"[1]\n", b"[" * 100_000, b'"x"\n'])
+@pytest.mark.parametrize(
+    "text", [b"\xff\xfe", b"{", b"[1]\n", b"[" * 100_000, b'"x"\n', b'{"a": 1, "a": 1}\n']
+)
 def test_files_that_hold_no_rows_are_refused(voted: Run, tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "votes.jsonl"
     file.write_bytes(text)
