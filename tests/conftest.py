@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,55 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+# --- what the tests cost -----------------------------------------------------------------------------------------------
+
+#: Seconds of processors, of all tests together and of one, that are told where they are exceeded: eight minutes by the clock
+#: on two cores, with a margin, and a test that is slow.
+TOGETHER, ALONE = 850, 20
+
+
+def spent() -> float:
+    """Seconds that this process and those that it started and waited for have computed; other processes are left out."""
+    now = os.times()
+    return now.user + now.system + now.children_user + now.children_system
+
+
+@contextmanager
+def counted(item: pytest.Item) -> Iterator[None]:
+    before = spent()
+    yield
+    item.user_properties.append(("processors", spent() - before))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with counted(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with counted(item):
+        return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what the tests took, and name those that are too long for what everybody runs."""
+    done = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    took = {
+        report.nodeid: sum(s for name, s in report.user_properties if name == "processors") for report in done
+    }
+    terminalreporter.write_line(f"{sum(took.values()):.0f} s of processors within tests")
+    if config.getoption("--slow"):
+        return
+    if sum(took.values()) > TOGETHER:
+        terminalreporter.write_line(f"that is more than {TOGETHER} s: see CONTRIBUTING.md, Time", yellow=True)
+    for name, seconds in took.items():
+        if seconds > ALONE:
+            said = f"{name} took {seconds:.0f} s of processors: cut it, or mark it slow beside a shorter one"
+            terminalreporter.write_line(said, yellow=True)
 
 
 def cuda() -> bool:
