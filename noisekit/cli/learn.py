@@ -47,6 +47,10 @@ def rewards(
             help="Weights of the rewards: tiny, published or a path (default: tiny for bundled models)."
         ),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="An artefact to train further: a folder or a bundled name."),
+    ] = None,
     network: Annotated[
         str, typer.Option(help="lora: low-rank layers in the denoiser; copy: all of its weights.")
     ] = "lora",
@@ -128,7 +132,14 @@ def rewards(
     check_weights(training.optimised, chosen)
     try:
         card = train_on_rewards(
-            loaded, texts, out, training=training, weights=chosen, logs=logs, progress=sys.stderr.isatty()
+            loaded,
+            texts,
+            out,
+            training=training,
+            weights=chosen,
+            start=start,
+            logs=logs,
+            progress=sys.stderr.isatty(),
         )
     except KeyboardInterrupt:
         raise Interrupted(

@@ -22,7 +22,15 @@ from torch import nn
 
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
 from noisekit.files import read_json, whole, write_json
-from noisekit.hypernoise.predictor import ADAPTER, Predictor, denoiser_model, lora_config, sharing, with_lora
+from noisekit.hypernoise.predictor import (
+    ADAPTER,
+    Kind,
+    Predictor,
+    denoiser_model,
+    lora_config,
+    sharing,
+    with_lora,
+)
 from noisekit.models.base import Model
 from noisekit.models.networks import load_network
 from noisekit.models.pipeline import DiffusersModel
@@ -117,6 +125,25 @@ def load_predictor(folder: Path, model: Model) -> Predictor:
     made = denoiser_model(model)
     network = _copied(folder, made) if _files(folder) == COPY else _adapted(folder, made)
     return Predictor(made, network.eval().requires_grad_(False))
+
+
+def begin_from(folder: Path, model: Model, kind: Kind) -> Predictor:
+    """The network of an artefact, with what was trained of it in fp32 and to be trained further.
+
+    Raises what `load_predictor` does, and `BadValue` where it is not of the kind that is asked for.
+    """
+    found: Kind = "copy" if _files(folder) == COPY else "lora"
+    if found != kind:
+        raise BadValue(
+            f"artefact {str(folder)!r} of hypernoise is a network of kind {found!r}, and network={kind!r} was asked for; "
+            f"train it further with network={found!r}"
+        )
+    predictor = load_predictor(folder, model)
+    trained = _added(predictor.network) if found == "lora" else dict(predictor.network.named_parameters())
+    for parameter in trained.values():
+        parameter.data = parameter.data.float()
+        parameter.requires_grad_(True)
+    return predictor
 
 
 def _files(folder: Path) -> tuple[str, str]:

@@ -19,7 +19,7 @@ import torch
 from noisekit import __version__
 from noisekit.errors import BadValue
 from noisekit.files import kept, only_writer
-from noisekit.hypernoise.artefact import save_artefact
+from noisekit.hypernoise.artefact import artefact_hash, begin_from, find_artefact, save_artefact
 from noisekit.hypernoise.loop import Loop
 from noisekit.hypernoise.objective import Objective
 from noisekit.hypernoise.predictor import denoiser_model, untrained
@@ -41,6 +41,7 @@ def train_on_rewards(
     *,
     training: RewardTraining | None = None,
     weights: str = "tiny",
+    start: str | Path | None = None,
     logs: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def train_on_rewards(
         out: folder of the artefact.
         training: how (None: `RewardTraining()`).
         weights: of the rewards.
+        start: an artefact whose network is trained further (None: begin anew).
         logs: whether to write events for TensorBoard into the folder.
         progress: whether to show a bar.
 
@@ -63,7 +65,7 @@ def train_on_rewards(
 
     Raises:
         NotSupported: for a model that has not one step, or no denoiser that a network can be made of.
-        BadValue: for too few prompts, or where `out` holds another training.
+        BadValue: for too few prompts, where `out` holds another training, or `start` a network of another kind.
         Unwritable: on a full disk, or while another process trains into `out`.
     """
     training, folder = training or RewardTraining(), given_path(out)
@@ -72,10 +74,16 @@ def train_on_rewards(
     made = denoiser_model(model)
     objective, watched = objectives(model, training, weights)
     used = {name: load_reward(name, weights, model.device).identity for name in training.optimised}
+    before = None if start is None else find_artefact(str(start))
+    begun = {} if before is None else {"start": {"artefact": str(start), "hash": artefact_hash(before)}}
     asked = fingerprint(
-        asdict(training) | {"model": model.identity, "rewards": used, "prompts": [learnt, held_out]}
+        asdict(training) | begun | {"model": model.identity, "rewards": used, "prompts": [learnt, held_out]}
     )
-    predictor = untrained(made, training.network, training.rank, training.seed)
+    predictor = (
+        untrained(made, training.network, training.rank, training.seed)
+        if before is None
+        else begin_from(before, made, training.network)
+    )
     loop = Loop(objective, watched, predictor, training, folder, asked, logs=logs)
     with kept(folder), loop.together.alone(only_writer(folder)):
         seeds = NoiseSource(model.noise_shape, held_out, [0] * len(held_out), device=model.device)
@@ -83,6 +91,7 @@ def train_on_rewards(
         card = {
             "model": {"name": model.name, "id": fingerprint(model.identity)},
             "trained": "rewards",
+            **begun,
             "optimised": training.optimised,
             "rewards": used,
             "prompts": {"learnt": len(learnt), "held_out": len(held_out)},

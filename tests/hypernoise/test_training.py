@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from noisekit.errors import BadValue, NotSupported
 from noisekit.hypernoise import loop as looping
-from noisekit.hypernoise.artefact import load_predictor, read_card
+from noisekit.hypernoise.artefact import artefact_hash, begin_from, load_predictor, read_card
 from noisekit.hypernoise.loop import Loop, drawn
 from noisekit.hypernoise.objective import Objective
 from noisekit.hypernoise.predictor import untrained
@@ -93,6 +93,27 @@ def test_what_is_trained_raises_the_reward_and_says_how_it_was_made(turbo: Any, 
     climbed, _ = objectives(turbo, FAST, "tiny")
     before, after = (climbed.judged(f, prompts, noise, 16).reward.mean() for f in (None, predictor))
     assert after > before + 1e-3
+
+
+@pytest.mark.parametrize("kind", ["copy", "lora"])
+def test_a_network_is_trained_further(turbo: Any, kind: Any, tmp_path: Path) -> None:
+    first, further = tmp_path / "first", tmp_path / "further"
+    one = replace(FAST, network=kind, rank=2, updates=1, every=1)
+    train_on_rewards(turbo, PROMPTS, first, training=one)
+    begun, loaded = begin_from(first, turbo, kind), load_predictor(first, turbo)
+    prompts, noise = drawn(PROMPTS, turbo.noise_shape, 4, seed=1, update=0)
+    assert torch.equal(begun(noise, turbo.encode(prompts)), loaded(noise, turbo.encode(prompts)))
+    trained = {name for name, own in begun.named_parameters() if own.requires_grad}
+    assert trained == {name for name, own in untrained(turbo, kind, 2).named_parameters() if own.requires_grad}
+    card = train_on_rewards(turbo, PROMPTS, further, training=replace(one, lr=1e-9), start=first)
+    assert card["start"] == {"artefact": str(first), "hash": artefact_hash(first)}
+    kept = load_predictor(further, turbo)(noise, turbo.encode(prompts))
+    torch.testing.assert_close(kept, loaded(noise, turbo.encode(prompts)), atol=1e-4, rtol=1e-4)
+    with pytest.raises(BadValue, match="holds a training with other settings"):
+        train_on_rewards(turbo, PROMPTS, first, training=one, start=further)
+    with pytest.raises(BadValue, match=f"a network of kind '{kind}'"):
+        other = "copy" if kind == "lora" else "lora"
+        train_on_rewards(turbo, PROMPTS, tmp_path / "x", training=replace(one, network=other), start=first)
 
 
 def test_a_training_that_was_stopped_ends_as_the_whole_one(
