@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from noisekit.errors import BadValue
 from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
-from noisekit.npnet.pairs import Collection, Line, Shard, fingerprint
+from noisekit.npnet.pairs import Collection, Line, Shard, fingerprint, key
 from noisekit.rewards import Reward
 from noisekit.solvers.re_denoise import ReDenoise, re_denoise
 
@@ -115,9 +115,9 @@ def collect(
     recipe = recipe or Recipe()
     model.require("learn collect", recipe.needs)
     collection = Collection.prepare(folder, _about(model, recipe) | ({"half": True} if half else {}))
-    done = {(line["prompt"], line["seed"]) for part in collection.each() for line in part.lines}
+    done = {key(line["prompt"], line["seed"]) for part in collection.each() for line in part.lines}
     wanted = [(prompt, seed) for seed in seeds for prompt in prompts]
-    missing = [pair for pair in wanted if pair not in done]
+    missing = [pair for pair in wanted if key(*pair) not in done]
     with tqdm(
         total=len(wanted), initial=len(wanted) - len(missing), desc="pairs", disable=not progress
     ) as bar:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from noisekit.errors import BadValue, CorruptWeights, NoisekitError
@@ -66,16 +67,18 @@ class Shard:
             ) from None
         return cls(path, lines)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """The four tensors of `TENSORS`."""
+    def tensors(self, names: Sequence[str] = TENSORS) -> dict[str, Tensor]:
+        """Some of the tensors of `TENSORS`, of which no others are read."""
         file = self.path.with_suffix(".safetensors")
         try:
-            tensors = load_file(file)
-            if {len(tensors[name]) for name in TENSORS} != {len(self.lines)}:
+            with safe_open(file, "pt") as stored:
+                shapes = {name: stored.get_slice(name).get_shape() for name in TENSORS}
+                tensors = {name: stored.get_tensor(name) for name in names}
+            if {shape[0] if shape else None for shape in shapes.values()} != {len(self.lines)}:
                 raise ValueError(f"it does not hold {len(self.lines)} pairs")
-            if tensors["source"].dim() != 4 or tensors["source"].shape != tensors["target"].shape:
+            if len(shapes["source"]) != 4 or shapes["source"] != shapes["target"]:
                 raise ValueError("its noises are not (n, C, h, w), before and after")
-            if not all(tensors[name].is_floating_point() for name in TENSORS):
+            if not all(tensor.is_floating_point() for tensor in tensors.values()):
                 raise ValueError("it holds other than floating-point numbers")
         except DAMAGE as error:
             raise damaged(file, error) from error
@@ -209,11 +212,11 @@ class Collection:
 
     def distinct(self) -> Iterator[tuple[Shard, list[int]]]:
         """The shards, and which of their pairs no earlier one holds: two writers may have made the same."""
-        met: set[bytes] = set()  # a million texts would take ten times as much
+        met: set[bytes] = set()
         for shard in self.each():
             fresh = []
             for i, line in enumerate(shard.lines):
-                pair = hashlib.blake2b(f"{line['seed']} {line['prompt']}".encode(), digest_size=16).digest()
+                pair = key(line["prompt"], line["seed"])
                 if pair not in met:
                     met.add(pair)
                     fresh.append(i)
@@ -230,6 +233,11 @@ class Collection:
             before, after = (tensors[name].float().flatten(1) for name in ("source", "target"))
             return torch.cosine_similarity(before, after).mean().item()
         return 1.0
+
+
+def key(prompt: str, seed: int) -> bytes:
+    """What tells a pair from all others: a million texts would take ten times as much memory."""
+    return hashlib.blake2b(f"{seed} {prompt}".encode(), digest_size=16).digest()
 
 
 def filters(metric: str | None) -> tuple[str, ...]:

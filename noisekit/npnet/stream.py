@@ -53,8 +53,8 @@ class Kept:
     def read(self, i: int) -> Batch:
         """The kept pairs of shard i; raises `CorruptWeights` where they cannot be trained on."""
         shard, rows = Shard.read(self.shards[i]), self.rows[i]
-        tensors = shard.tensors()
-        source, target = (tensors[name][torch.from_numpy(rows).long()] for name in ("source", "target"))
+        tensors = shard.tensors(("source", "target"))
+        source, target = (tensor[torch.from_numpy(rows).long()] for tensor in tensors.values())
         if not (torch.isfinite(source).all() and torch.isfinite(target).all()):
             raise CorruptWeights(
                 f"{str(shard.path)!r}.safetensors holds noises that are not finite; delete its two files to collect its "
@@ -163,6 +163,16 @@ class Stream(IterableDataset[Batch]):
             )
         return found
 
+    def _together(self, part: np.ndarray) -> Batch:
+        """The kept pairs of some shards, each of which is in memory beside them for no longer than it is read."""
+        number, prompts = sum(len(self.kept.rows[i]) for i in part), list[str]()
+        source, target = (self._first.new_empty((number, *self._first.shape[1:])) for _ in range(2))
+        for i in part:
+            found, start = self._read(i), len(prompts)
+            prompts += found.prompts
+            source[start : len(prompts)], target[start : len(prompts)] = found.source, found.target
+        return Batch(prompts, source, target)
+
     def __iter__(self) -> Iterator[Batch]:
         counts = np.array([len(rows) for rows in self.kept.rows])
         offsets, owners = np.cumsum(counts) - counts, np.repeat(np.arange(len(counts)), counts)
@@ -176,7 +186,7 @@ class Stream(IterableDataset[Batch]):
             )  # from a pair's number to its place among those that are read
             moved[part] = np.cumsum(counts[part]) - counts[part] - offsets[part]
             mine = order[np.isin(owners, part)[order]][skip:]
-            places, read = mine + moved[owners[mine]], _joined([self._read(i) for i in part])
+            places, read = mine + moved[owners[mine]], self._together(part)
             while len(places):
                 lacking = self.size - sum(len(one.prompts) for one in rest)
                 rest.append(_taken(read, places[:lacking]))
@@ -184,6 +194,7 @@ class Stream(IterableDataset[Batch]):
                     yield _joined(rest)
                     rest = []
                 places = places[lacking:]
+            del read  # before the next part is read
             skip = 0
         if rest:
             yield _joined(rest)

@@ -43,8 +43,10 @@ from noisekit.paths import given_path
 from noisekit.pickles import read_pickle, write_pickle
 from noisekit.rewards.folders import DAMAGE, damaged
 
-#: Bytes of encoded prompts that are kept while training, and batches after which an epoch is saved.
-TEXTS, SAVED = 256 * 2**20, 500
+#: Bytes of encoded prompts that are kept while training: between the tensors of larger passes they take twice as much.
+TEXTS = 64 * 2**20
+#: Batches after which an epoch is saved.
+SAVED = 500
 
 
 @dataclass(frozen=True)

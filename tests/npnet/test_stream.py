@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,21 @@ def test_no_part_is_larger_than_what_may_be_held_but_a_single_shard(places: Any)
     assert sum(sizes) == 20
     assert max(sizes) <= 9 + 9  # a shard that reaches over the end of a part
     assert len(parts) > 1
+
+
+def test_a_part_is_given_up_before_the_next_is_read(places: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, parts = Stream._together, list[Any]()
+
+    def together(self: Stream, part: Any) -> Any:
+        assert all(earlier() is None for earlier in parts)
+        found = read(self, part)
+        parts.append(weakref.ref(found.source))
+        return found
+
+    monkeypatch.setattr(Stream, "_together", together)
+    kept = select(places[5, 2, 9, 4])
+    assert sum(len(batch.prompts) for batch in Stream(kept, torch.arange(20), 3, 0, 5 * PAIR)) == 20
+    assert len(parts) > 2
 
 
 def test_noises_of_another_shape_are_named(places: Any, tmp_path: Path) -> None:
