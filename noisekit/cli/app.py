@@ -174,7 +174,13 @@ def generate(
     prompt: Annotated[str, typer.Argument(help="What the image should show.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")],
     model: Annotated[str, typer.Option(help="A card, a folder or a hub id.")] = "tiny",
-    method: Annotated[str, typer.Option(help="How the noise is chosen.")] = "standard",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="How the noise is chosen; auto: what was measured as best within --seconds or --equivalents (default: auto "
+            "where one of them is given, else standard)."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial noise.")] = 0,
     weights: Annotated[
         str | None,
@@ -211,6 +217,7 @@ def generate(
     \b
     Examples:
       noisekit generate "a red circle" -o circle.png
+      noisekit generate "a red circle" --model tiny-turbo --equivalents 32 -o circle.png
       noisekit generate "a red circle" --method "cosine(steps=20)" --seconds 10 -o circle.png
       noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
     """
@@ -218,11 +225,13 @@ def generate(
     from noisekit.methods import load_method
     from noisekit.methods.inputs import checked_prompts
     from noisekit.plan.sources import ModelSource
+    from noisekit.results.frontier import AUTO, automatic
     from noisekit.store.png import write_png
     from noisekit.types import ControlledPrompt, ImagePrompt
 
     budget = options.budget(seconds, calls, candidates, equivalents)
-    chosen = load_method(method, weights=weights)
+    auto = method == AUTO or (method is None and (seconds is not None or equivalents is not None))
+    chosen = load_method("standard" if auto else method or "standard", weights=weights)
     if control is not None and image is not None:
         raise BadValue(
             "--control and --image were both given; a model follows the one or makes frames of the other"
@@ -239,6 +248,11 @@ def generate(
     check_climbed([chosen], [source.outline()])
     loaded = (source.saving() if low_memory else source).load()
     warn_of_unread(loaded, [prompt])
+    if auto:
+        found = automatic(loaded, budget)
+        say(f"auto: {found.method}; {found.reason}")
+        chosen = load_method(found.method, weights=weights)
+        check_climbed([chosen], [source.outline()])
     result = chosen(loaded, prompt, seeds=[seed], budget=budget, progress=sys.stderr.isatty())
     result.check_images()
     cost = result.cost
@@ -251,9 +265,9 @@ def generate(
     score = None if result.score is None else round(result.score[0].item(), 6)
     about = {"prompt": prompt, "model": result.model, "method": result.method, "seed": seed}
     write_png(output, result.images[0], about | {"identity": loaded.identity, "score": score} | spent)
-    found = "" if score is None else f"{chosen.objective} {score:.4g}, "
+    reached = "" if score is None else f"{chosen.objective} {score:.4g}, "
     worth = "" if cost.equivalents is None else f"{cost.equivalents:.3g} denoiser equivalents, "
-    say(f"{output}: {result.method}, {found}{cost.calls:g} calls, {worth}{cost.seconds:.2f} s")
+    say(f"{output}: {result.method}, {reached}{cost.calls:g} calls, {worth}{cost.seconds:.2f} s")
 
 
 @tiny.command()

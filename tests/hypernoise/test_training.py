@@ -104,7 +104,9 @@ def test_a_network_is_trained_further(turbo: Any, kind: Any, tmp_path: Path) -> 
     prompts, noise = drawn(PROMPTS, turbo.noise_shape, 4, seed=1, update=0)
     assert torch.equal(begun(noise, turbo.encode(prompts)), loaded(noise, turbo.encode(prompts)))
     trained = {name for name, own in begun.named_parameters() if own.requires_grad}
-    assert trained == {name for name, own in untrained(turbo, kind, 2).named_parameters() if own.requires_grad}
+    assert trained == {
+        name for name, own in untrained(turbo, kind, 2).named_parameters() if own.requires_grad
+    }
     card = train_on_rewards(turbo, PROMPTS, further, training=replace(one, lr=1e-9), start=first)
     assert card["start"] == {"artefact": str(first), "hash": artefact_hash(first)}
     kept = load_predictor(further, turbo)(noise, turbo.encode(prompts))
