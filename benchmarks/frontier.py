@@ -27,6 +27,7 @@ from benchmarks.effects import markdown, spread
 from benchmarks.frontier_chart import chart
 from noisekit import registry
 from noisekit.comparison import run_plan
+from noisekit.evaluation.best import race
 from noisekit.evaluation.comparisons import comparisons
 from noisekit.evaluation.statistics import STANDARD
 from noisekit.files import write_whole
@@ -34,15 +35,14 @@ from noisekit.methods import load_method
 from noisekit.methods.loop import affordable_work
 from noisekit.plan import Plan, load_plan
 from noisekit.results.calibration import base_name
-from noisekit.results.frontier import TABLE, Row, row, write_frontiers
-from noisekit.results.pick import pick
+from noisekit.results.frontier import TABLE, Row, write_frontiers
 from noisekit.types import Cost
 
 PLANS, RUNS = Path(__file__).parent / "plans" / "frontier", Path("runs", "frontier")
 PICTURES = Path(__file__).parents[1] / "docs"
 #: Sizes in turn.
 LIMITS = (25, 50, 100, 200)
-#: The metric that tells, and those that no method of these plans climbed.
+#: The metric that tells, and those that few methods of these plans climb.
 METRIC, HELD_OUT = "truth", ("truth", "mps", "aesthetic")
 
 
@@ -135,10 +135,12 @@ def tell() -> None:
         if not (RUNS / model).is_dir():
             continue
         made = nk.load_run(RUNS / model)
-        table = rows(made, whole(made))
+        frame = whole(made)
+        table = rows(made, frame)
         print(f"### `{model}`\n\n{markdown(HEAD, table_cells(table))}\n")
         write_whole(PICTURES / f"frontier-{model}.svg", chart(drawn(table), model, METRIC).encode())
-        found[model] = chosen(made, model, table)
+        found[model] = chosen(made, frame, table, model)
+        print("\n".join(verdicts(table)) + "\n")
         print("\n".join(f"- {one.budget:g}: `{one.method}`: {one}" for one in found[model]) + "\n")
     write_frontiers(found, TABLE)
 
@@ -151,6 +153,8 @@ def whole(made: nk.Run) -> pd.DataFrame:
     return frame[frame["prompt"].isin(number.index[number == arm.nunique()])]
 
 
+#: At which p after Holm tells.
+LEVEL = 0.05
 #: Columns of the printed table.
 HEAD = ("model", "method", "equivalents", "prompts × seeds", *HELD_OUT, "Holm's p of truth")
 
@@ -170,7 +174,7 @@ def rows(made: nk.Run, frame: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     for metric in HELD_OUT:
         own = tests[tests["metric"] == metric].set_index(["model", "method"])
-        named = own[["difference", "low", "high", "p_holm", "family"]].add_prefix(f"{metric}_")
+        named = own[["difference", "low", "high", "optimised", "p_holm", "family"]].add_prefix(f"{metric}_")
         table = table.join(named, on=["model", "method"])
     return table.sort_values(["model", "equivalents"], kind="stable")
 
@@ -184,9 +188,21 @@ def table_cells(table: pd.DataFrame) -> list[list[str]]:
         for metric in HELD_OUT:
             ends = [arm[f"{metric}_{end}"] for end in ("difference", "low", "high")]
             known = arm["expression"] != STANDARD and not pd.isna(ends[0])
-            cells.append(f"{arm[metric]:.3f}" + (f" ({spread(*ends)})" if known else ""))
+            mark = "†" if known and arm[f"{metric}_optimised"] else ""
+            cells.append(f"{arm[metric]:.3f}{mark}" + (f" ({spread(*ends)})" if known else ""))
         p = arm[f"{METRIC}_p_holm"]
         found.append([*cells, "" if pd.isna(p) else f"{p:.2g}"])
+    return found
+
+
+def verdicts(table: pd.DataFrame) -> list[str]:
+    """A line a method: where it brings most of the metric, and whether that is told."""
+    found = []
+    for name, own in drawn(table).groupby("name", sort=False):
+        best = own.loc[own[f"{METRIC}_difference"].idxmax()]
+        ends = spread(*(best[f"{METRIC}_{end}"] for end in ("difference", "low", "high")))
+        told = "told" if best[f"{METRIC}_p_holm"] <= LEVEL else "not told"
+        found.append(f"- `{name}`: most at {best['equivalents']:.1f} equivalents, {ends}: {told}")
     return found
 
 
@@ -206,16 +222,36 @@ def bare(expression: str) -> str:
     return registry.render(one.name, {}, [bare(inner) for inner in one.wrapped])
 
 
-def chosen(made: nk.Run, model: str, table: pd.DataFrame) -> list[Row]:
-    """What `pick` chooses at each budget among the arms of the model as its card has it."""
-    own = table[table["model"] == model].set_index("method")
-    seeds, found = made.frame()["seed"].nunique(), list[Row]()
+def chosen(made: nk.Run, frame: pd.DataFrame, table: pd.DataFrame, model: str) -> list[Row]:
+    """The best at each budget among the arms of a model as its card has it; see `noisekit.evaluation.best`."""
+    own, images = table[table["model"] == model].set_index("method"), frame[frame["model"] == model]
+    found = list[Row]()
     for budget in sorted(own["budget"].dropna().unique()):
-        choice = pick(made, equivalents=float(budget), metric=METRIC, model=model)
-        p = own[f"{METRIC}_p_holm"].get(choice.method)
-        family = int(own[f"{METRIC}_family"].max())
-        found.append(row(choice, float(budget), METRIC, None if p is None else float(p), family, seeds))
+        within = own.index[own["equivalents"] <= budget]
+        field = race(images[images["method"].isin(within)], [METRIC], made.shared)
+        best = own.loc[field.best(STANDARD)]
+        gain = field.against(STANDARD).loc[str(best.name)]
+        found.append(
+            Row(
+                budget=float(budget),
+                method=best["expression"],
+                equivalents=rounded(best["equivalents"]),
+                metric=METRIC,
+                mean=rounded(best[METRIC]),
+                **{end: rounded(gain[end]) for end in ("difference", "low", "high", "shrunk")},
+                p=None if best.name == STANDARD else rounded(best[f"{METRIC}_p_holm"]),
+                family=int(own[f"{METRIC}_family"].max()),
+                settings=len(within),
+                prompts=int(best["prompts"]),
+                seeds=int(best["images"] // best["prompts"]),
+            )
+        )
     return found
+
+
+def rounded(value: float) -> float:
+    """Four digits of a figure."""
+    return float(f"{value:.4g}")
 
 
 def main() -> None:

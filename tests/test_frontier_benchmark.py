@@ -17,6 +17,7 @@ methods: [golden_seeds, best_of, reno]
 budget: [{equivalents: 2}, {equivalents: 4}, {equivalents: 8}]
 prompts: {suite: tiny, limit: 200}
 seeds: 1
+metrics: [truth, mps, aesthetic]
 """
 
 

@@ -2,9 +2,9 @@
 
     chosen(b) = the last of the model's rows whose budget is b at most; standard below the first
 
-A row is what `pick` chose by one metric among all arms of that many denoiser equivalents: the best of those that are told
-from standard as better by intervals that hold for all arms at once, else standard. `python -m benchmarks.frontier --tell`
-writes the table, results/frontier.json, from runs of this code.
+A row is the best by one metric among the arms of that many denoiser equivalents, by the rule of `evaluation.best`: of those
+that are told from standard as better by intervals that hold for all arms at once, else standard. The table that ships,
+results/frontier.json, was written by `python -m benchmarks.frontier --tell`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from noisekit.types import Budget
 
 if TYPE_CHECKING:
     from noisekit.models.base import Model
-    from noisekit.results.pick import Choice
 
 #: What a user calls the method that the table chooses.
 AUTO = "auto"
@@ -86,29 +85,6 @@ class Automatic:
 
     method: str
     reason: str
-
-
-def row(choice: Choice, budget: float, metric: str, p: float | None, family: int, seeds: int) -> Row:
-    """A row of the table, of what `pick` chose by one metric; figures have four digits."""
-    gain = choice.gain
-    figures = (0.0, 0.0, 0.0, 0.0) if gain is None else (gain.difference, gain.low, gain.high, gain.shrunk)
-    difference, low, high, shrunk = (float(f"{value:.4g}") for value in figures)
-    return Row(
-        budget=budget,
-        method=choice.arm.method,
-        equivalents=float(f"{choice.equivalents:.4g}"),
-        metric=metric,
-        mean=float(f"{choice.means[metric]:.4g}"),
-        difference=difference,
-        low=low,
-        high=high,
-        shrunk=shrunk,
-        p=None if p is None or gain is None else float(f"{p:.3g}"),
-        family=family,
-        settings=choice.settings,
-        prompts=choice.prompts,
-        seeds=seeds,
-    )
 
 
 def write_frontiers(found: Mapping[str, Sequence[Row]], path: Path) -> None:

@@ -113,8 +113,8 @@ def test_a_network_is_trained_further(turbo: Any, kind: Any, tmp_path: Path) -> 
     torch.testing.assert_close(kept, loaded(noise, turbo.encode(prompts)), atol=1e-4, rtol=1e-4)
     with pytest.raises(BadValue, match="holds a training with other settings"):
         train_on_rewards(turbo, PROMPTS, first, training=one, start=further)
+    other: Any = "copy" if kind == "lora" else "lora"
     with pytest.raises(BadValue, match=f"a network of kind '{kind}'"):
-        other = "copy" if kind == "lora" else "lora"
         train_on_rewards(turbo, PROMPTS, tmp_path / "x", training=replace(one, network=other), start=first)
 
 
