@@ -10,7 +10,7 @@ import base64
 import io
 from collections.abc import Sequence
 
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 
 from noisekit.pictures import SHOWN
 
@@ -54,5 +54,5 @@ def _webp(frames: Sequence[Image.Image], *, lossless: bool = False) -> bytes:
     buffer, first = io.BytesIO(), frames[0]
     playing = {"save_all": True, "append_images": frames[1:], "duration": SHOWN, "loop": 0}
     how = {"lossless": lossless, "quality": QUALITY, "method": 2}
-    first.save(buffer, "WEBP", **how, **(playing if len(frames) > 1 else {}))
+    first.save(buffer, WebPImagePlugin.WebPImageFile.format, **how, **(playing if len(frames) > 1 else {}))
     return buffer.getvalue()

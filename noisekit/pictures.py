@@ -16,7 +16,7 @@ import io
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -70,12 +70,12 @@ def read_picture(path: Path, what: str = "image") -> Image.Image:
     try:
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # what is wrong enough to matter is raised below
-            picture = Image.open(file, formats=_kinds())
+            picture = _opened(file)
             check_size(picture.size)
             if picture.format == "PNG":  # its decoder passes over the checksums of what it decodes
                 picture.verify()
                 file.seek(0)
-                picture = Image.open(file, formats=_kinds())
+                picture = _opened(file)
             return as_rgb(picture)
     except UnidentifiedImageError:
         reason = "it is no picture of a kind that Pillow reads, or damaged at its beginning"
@@ -122,6 +122,15 @@ def _grey(values: np.ndarray, white_is_zero: bool, transparent: float | None = N
     if transparent is not None:
         pixels[values == transparent] = BACKGROUND
     return Image.fromarray(pixels)
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    """As what it is; the decoders of other formats than ours take a while to be imported."""
+    try:
+        return Image.open(file, formats=["PNG"])
+    except UnidentifiedImageError:
+        file.seek(0)
+        return Image.open(file, formats=_kinds())
 
 
 @cache

@@ -15,22 +15,22 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from noisekit.errors import BadValue, unknown
 
 
-def with_installed(own: Mapping[str, str], group: str) -> dict[str, str]:
-    """`own` and the entry points of a group that installed packages declare; a name of ours is never replaced."""
+def with_installed(own: Mapping[str, str], declared: Iterable[EntryPoint]) -> dict[str, str]:
+    """`own` and the entry points that installed packages declare; a name of ours is never replaced."""
     table = dict(own)
-    for entry in entry_points(group=group):
+    for entry in declared:
         if entry.name in own:
             warnings.warn(
                 f"{entry.value!r} wants the name {entry.name!r}, which noisekit has itself; rename it in the entry "
-                f"points {group!r} of its package",
+                f"points {entry.group!r} of its package",
                 stacklevel=2,
             )
         table.setdefault(entry.name, entry.value)
@@ -106,10 +106,11 @@ _METRICS = {
 #: Rewards are metrics.
 OWN_METRICS = _REWARDS | _METRICS
 
-METHODS = with_installed(OWN_METHODS, "noisekit.methods")
-REWARDS = with_installed(_REWARDS, "noisekit.rewards")
+_INSTALLED = entry_points()  # a look at every package, once
+METHODS = with_installed(OWN_METHODS, _INSTALLED.select(group="noisekit.methods"))
+REWARDS = with_installed(_REWARDS, _INSTALLED.select(group="noisekit.rewards"))
 #: Every reward is a metric, those that are registered later included.
-METRICS = ChainMap(REWARDS, with_installed(OWN_METRICS, "noisekit.metrics"))
+METRICS = ChainMap(REWARDS, with_installed(OWN_METRICS, _INSTALLED.select(group="noisekit.metrics")))
 
 #: What a comparison scores by where nobody says.
 DEFAULT_METRICS = ("hps", "pick_score", "image_reward", "mps", "clip_score", "aesthetic", "truth")

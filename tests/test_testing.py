@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import entry_points
 
 import pytest
 import torch
@@ -196,7 +197,7 @@ def package(tmp_path, monkeypatch):
 
 def test_an_installed_package_adds_methods_and_takes_no_name_of_ours(package):
     with pytest.warns(UserWarning, match="'tests_theirs:ReNO' wants the name 'reno'"):
-        table = registry.with_installed({"reno": "noisekit.methods.reno:ReNO"}, "noisekit.methods")
+        table = registry.with_installed({"reno": "noisekit.methods.reno:ReNO"}, entry_points(group="noisekit.methods"))
     assert registry.load("method", "damped", table).__module__ == "tests_theirs"
     assert registry.load("method", "reno", table).__module__ == "noisekit.methods.reno"
     with pytest.raises(BadValue, match=r"'gone' cannot be imported from 'tests_theirs:Gone' .*reinstall"):
@@ -204,7 +205,7 @@ def test_an_installed_package_adds_methods_and_takes_no_name_of_ours(package):
 
 
 def test_an_entry_point_has_the_name_that_its_class_has(package, monkeypatch):
-    table = registry.with_installed({}, "noisekit.methods")
+    table = registry.with_installed({}, entry_points(group="noisekit.methods"))
     monkeypatch.setattr(registry, "METHODS", table)
     with pytest.raises(BadValue, match=r"'alias' is a Damped, which calls itself 'damped'.*entry point"):
         load_method("alias")

@@ -127,6 +127,5 @@ def _quality(means: Array) -> Array:
     """q (R, A) of means (R, A, K): themselves where K = 1, else minus the mean rank; ties share theirs."""
     if means.shape[-1] == 1:
         return means[..., 0]
-    from scipy.stats import rankdata
-
-    return -np.asarray(rankdata(-means, axis=1)).mean(-1)
+    flat = pd.DataFrame(means.swapaxes(0, 1).reshape(means.shape[1], -1))
+    return -flat.rank(ascending=False).to_numpy().reshape(means.shape[1], len(means), -1).mean(-1).T

@@ -11,6 +11,7 @@ difference is 2.80·s, and P (2.80·s/m)² prompts are needed. m flatters where 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 import numpy as np
 
@@ -18,21 +19,19 @@ from noisekit.evaluation.intervals import Estimate
 
 #: Prompts beyond which a difference is as good as none.
 MOST_PROMPTS = 1_000_000
+#: Parts into which the differences are divided that are looked through.
+FINE = 2**40
 
 
 def detectable(found: Estimate, power: float = 0.8, level: float = 0.95) -> float:
     """The true difference that a sample of this size and spread finds with probability `power`; NaN where unknown."""
-    from scipy.optimize import brentq  # slow to import, and only reports ask
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # slow to import, and a listing asks for no power
 
     if not found.error > 0:
         return math.nan
-    edge = float(stdtrit(found.freedom, (1 + level) / 2))
-
-    def missing(shift: float) -> float:
-        return power - _power(shift, found.freedom, level)
-
-    return found.error * float(brentq(missing, 0.0, 2 * edge + 1))
+    step = (2 * float(stdtrit(found.freedom, (1 + level) / 2)) + 1) / FINE
+    steps = bisect_left(range(FINE), power, key=lambda many: _power(step * many, found.freedom, level))
+    return found.error * step * steps
 
 
 def needed(found: Estimate, prompts: int, power: float = 0.8, level: float = 0.95) -> float:
@@ -40,22 +39,14 @@ def needed(found: Estimate, prompts: int, power: float = 0.8, level: float = 0.9
 
     Infinite beyond `MOST_PROMPTS`; NaN where the spread is unknown. Every prompt is taken to have noises of its own.
     """
-    from scipy.optimize import brentq
-
     if not found.error > 0:
         return math.nan
 
-    def missing(log_prompts: float) -> float:
-        count = math.exp(log_prompts)
-        shift = abs(found.mean) / found.error * math.sqrt(count / prompts)
-        return power - _power(shift, count - 1, level)
+    def reached(count: int) -> float:
+        return _power(abs(found.mean) / found.error * math.sqrt(count / prompts), count - 1, level)
 
-    fewest, most = math.log(2), math.log(MOST_PROMPTS)
-    if missing(most) > 0:
-        return math.inf
-    if missing(fewest) <= 0:
-        return 2.0
-    return float(math.ceil(math.exp(brentq(missing, fewest, most, xtol=1e-4))))
+    count = bisect_left(range(MOST_PROMPTS + 1), power, 2, key=reached)
+    return float(count) if count <= MOST_PROMPTS else math.inf
 
 
 def _power(shift: float, freedom: float, level: float) -> float:

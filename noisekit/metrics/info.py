@@ -84,9 +84,9 @@ class MetricInfo:
 def preference(raw: ArrayLike, standard: ArrayLike) -> NDArray[np.float64]:
     """How likely an image of score `raw` is preferred to the standard image, 0 … 1; NaN where either is."""
     import numpy as np  # only where there is a pairwise metric
-    from scipy.special import expit
 
-    return np.asarray(expit(np.subtract(raw, standard, dtype=float)))
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(np.subtract(standard, raw, dtype=float))))
 
 
 def families(infos: Iterable[MetricInfo]) -> dict[str, list[str]]:

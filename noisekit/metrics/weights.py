@@ -13,12 +13,10 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-import yaml
-
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
+from noisekit.files import shipped_yaml
 from noisekit.paths import given_path
 from noisekit.rewards import locate, published
 from noisekit.rewards.cards import variants
@@ -89,7 +87,7 @@ class Part:
 @cache
 def cards() -> Mapping[str, tuple[Part, ...]]:
     """The parts of every scorer that has a card, by metric."""
-    entries = yaml.safe_load(files("noisekit.metrics").joinpath("cards.yaml").read_text(encoding="utf-8"))
+    entries = shipped_yaml("metrics/cards.yaml")
     lists = ("files", "torchvision")
     return {
         name: tuple(Part(**part | {key: tuple(part[key]) for key in lists if key in part}) for part in parts)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import PurePath
 from typing import Any, Literal, get_args
 
-import yaml
-
 from noisekit.errors import BadValue, unknown
+from noisekit.files import shipped_yaml
 
 #: Number types by the short names that cards and users give; the long ones are valid too.
 DTYPES: Mapping[str, str] = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64"}
@@ -254,10 +252,9 @@ def changed_settings(given: Card) -> dict[str, Any]:
 @cache
 def cards() -> Mapping[str, Card]:
     """Every card that ships with noisekit, by name."""
-    text = files("noisekit.models").joinpath("cards.yaml").read_text(encoding="utf-8")
     known = {f.name for f in fields(Card)}
     result = {}
-    for name, entry in yaml.safe_load(text).items():
+    for name, entry in shipped_yaml("models/cards.yaml").items():
         if extra := set(entry) - known:
             raise BadValue(f"card {name!r} has unknown fields {sorted(extra)} (known: {sorted(known)})")
         plain = {key: _plain(value) for key, value in entry.items()}

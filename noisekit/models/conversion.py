@@ -10,16 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from noisekit.errors import BadValue, CorruptWeights
-from noisekit.files import whole_folder
+from noisekit.files import shipped_yaml, whole_folder
 from noisekit.models.layout import tensor_names
 
 #: The networks in the order in which they are converted, one in memory at a time.
@@ -29,9 +27,7 @@ NETWORKS = ("vae", "image_encoder", "unet")
 @cache
 def key_map() -> Mapping[str, Any]:
     """What sv3d.yaml says."""
-    read: Mapping[str, Any] = yaml.safe_load(
-        files("noisekit.models").joinpath("sv3d.yaml").read_text(encoding="utf-8")
-    )
+    read: Mapping[str, Any] = shipped_yaml("models/sv3d.yaml")
     return read
 
 

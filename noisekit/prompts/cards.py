@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import PurePosixPath
 
-import yaml
+from noisekit.files import shipped_yaml
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class SuiteCard:
 @cache
 def cards() -> Mapping[str, SuiteCard]:
     """Every public suite that noisekit knows, by name."""
-    entries = yaml.safe_load(files("noisekit.prompts").joinpath("cards.yaml").read_text(encoding="utf-8"))
+    entries = shipped_yaml("prompts/cards.yaml")
     for entry in entries.values():
         if isinstance(entry["files"], str):
             entry["files"] = {"": entry["files"]}

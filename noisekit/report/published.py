@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from noisekit.files import shipped_yaml
 from noisekit.report.source import expression_of
 from noisekit.report.tables import Line, signed
 
@@ -105,6 +103,5 @@ def _experiment(row: Mapping[str, Any]) -> Experiment:
 
 @cache
 def _table() -> Mapping[str, Any]:
-    text = (files("noisekit.report") / "published.yaml").read_text(encoding="utf-8")
-    table: Mapping[str, Any] = yaml.load(text, yaml.BaseLoader)  # numbers stay texts, as they are printed
+    table: Mapping[str, Any] = shipped_yaml("report/published.yaml", as_text=True)
     return table

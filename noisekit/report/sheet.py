@@ -26,7 +26,7 @@ from noisekit import registry
 from noisekit.errors import BadValue, unknown
 from noisekit.files import write_whole
 from noisekit.output import output_file
-from noisekit.report.figure import STYLE, wrapped
+from noisekit.report.figure import wrapped
 from noisekit.report.first.cells import SMALL
 from noisekit.report.first.telling import Reason, telling
 from noisekit.report.pictures import read
@@ -39,6 +39,16 @@ if TYPE_CHECKING:
 
 #: Inches of a picture, and of the lines of text above and below the pictures.
 SIDE, HEAD, FOOT = 1.5, 0.17, 0.16
+#: Text stays text, in SVG and in PDF, and a prompt is no formula.
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "noisekit",
+    "pdf.fonttype": 42,
+    "text.parse_math": False,
+    "font.size": 10,
+    "axes.titley": 1.0,
+    "text.color": "#1f2933",
+}
 #: Endings that a sheet is written as.
 FORMATS = (".pdf", ".png", ".svg")
 
@@ -78,7 +88,7 @@ class Sheet:
 
     def _saved(self, form: str, dots: int) -> bytes:
         buffer = io.BytesIO()
-        with matplotlib.rc_context(STYLE | {"pdf.fonttype": 42}), warnings.catch_warnings():
+        with matplotlib.rc_context(STYLE), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # such letters show as boxes
             nothing = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
             self._drawn().savefig(buffer, format=form, dpi=dots, metadata=nothing)

@@ -176,6 +176,10 @@ class Run:
 
         Also how often it wins, and how small a difference could have been found; see `evaluation.comparisons`.
         """
+        return self._tests.copy()
+
+    @cached_property
+    def _tests(self) -> pd.DataFrame:
         return comparisons(self._frame, self.metrics, self._ties, self.shared, self.optimised)
 
     def equivalences(self, margins: Mapping[str, float], against: str = STANDARD) -> pd.DataFrame:

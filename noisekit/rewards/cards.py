@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from noisekit.errors import unknown
+from noisekit.files import shipped_yaml
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,8 @@ def checkpoints() -> Mapping[str, Checkpoint]:
     """Every published checkpoint that noisekit knows, by name."""
     result = {}
     for name, entry in _cards()["checkpoints"].items():
-        sources = tuple(
-            Source(**source | {"files": tuple(source["files"])}) for source in entry.pop("sources")
-        )
-        result[name] = Checkpoint(name=name, sources=sources, **entry)
+        sources = tuple(Source(**source | {"files": tuple(source["files"])}) for source in entry["sources"])
+        result[name] = Checkpoint(name=name, **entry | {"sources": sources})
     return result
 
 
@@ -112,5 +108,7 @@ def kin(name: str) -> frozenset[str]:
     return frozenset(other.name for other in variants().values() if other.checkpoint == card.checkpoint)
 
 
+@cache
 def _cards() -> dict[str, Any]:
-    return yaml.safe_load(files("noisekit.rewards").joinpath("cards.yaml").read_text(encoding="utf-8"))
+    read: dict[str, Any] = shipped_yaml("rewards/cards.yaml")
+    return read

@@ -41,7 +41,6 @@ from noisekit.store import columns
 from noisekit.store.columns import Form, Scores
 from noisekit.store.lines import LineFile, Row, read_lines
 from noisekit.store.manifest import SCHEMA, new_manifest, read_manifest
-from noisekit.store.png import read_image, write_png
 from noisekit.store.schema import LINES, Kind
 from noisekit.types import Convention
 
@@ -152,6 +151,8 @@ class Store:
 
     def save_image(self, generation: str, image: Tensor, parameters: Mapping[str, Any]) -> str:
         """Write an image (3, H, W), or frames (F, 3, H, W), and return its path relative to the store."""
+        from noisekit.store.png import write_png  # figures are looked at without Pillow
+
         name = f"images/{generation}.png"
         with kept(self.folder, "store"):
             write_png(self.folder / name, image, parameters)
@@ -163,6 +164,8 @@ class Store:
 
     def image(self, name: str) -> Tensor:
         """The image (3, H, W) in [0, 1], or frames (F, 3, H, W), in steps of 1/255; never a file outside the store."""
+        from noisekit.store.png import read_image
+
         return read_image(path_within(self.folder, name))
 
     def save_noise(self, generation: str, noise: Tensor, injected: Tensor | None = None) -> None:

@@ -11,11 +11,9 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from typing import Any, Protocol
 
-import yaml
-
+from noisekit.files import shipped_yaml
 from noisekit.metrics.compbench.spatial import PHRASES, Relation
 
 #: Phrases that say where something is, and the most that are asked about.
@@ -26,8 +24,8 @@ PEOPLE = dict.fromkeys(("girl", "boy", "man", "woman"), "person")
 
 
 def _words() -> Mapping[str, frozenset[str]]:
-    text = files("noisekit.metrics.compbench").joinpath("words.yaml").read_text(encoding="utf-8")
-    return {kind: frozenset(words.split()) for kind, words in yaml.safe_load(text).items()}
+    read = shipped_yaml("metrics/compbench/words.yaml")
+    return {kind: frozenset(words.split()) for kind, words in read.items()}
 
 
 WORDS = _words()

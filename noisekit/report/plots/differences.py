@@ -10,9 +10,6 @@ from noisekit.report.figure import WIDE, Look, rows_of, wrapped
 from noisekit.report.plots import panels
 from noisekit.report.tables import Line
 
-#: Pixels above a panel and below it.
-HEAD, FOOT = 26, 46
-
 
 @dataclass(frozen=True)
 class Bar:
@@ -40,14 +37,14 @@ def bars(figures: Mapping[str, Sequence[Bar]], labels: Sequence[str], styles: Ma
     if not shown:
         return ""
     columns, rows = rows_of(len(shown), 4)
-    named = [wrapped(label).split("\n") for label in labels]
-    left = 7.0 * max(len(text) for lines in named for text in lines) + 12
-    wide = (WIDE * 96 - left) / columns
-    tall = [max(28, panels.LINE * len(lines) + 12) for lines in named]
-    high = HEAD + sum(tall) + FOOT
+    named = [wrapped(label) for label in labels]
+    left = 7.0 * max(len(text) for label in named for text in label.split("\n")) + 12
+    wide = (WIDE - left) / columns
+    tall = [max(28, panels.LINE * (label.count("\n") + 1) + 12) for label in named]
+    high = panels.HEAD + sum(tall) + panels.FOOT
     drawn = []
     for place, (title, row) in enumerate(shown.items()):
-        right, top = left + wide * (place % columns), high * (place // columns) + HEAD
+        right, top = left + wide * (place % columns), high * (place // columns) + panels.HEAD
         x = panels.Axis.around(
             [v for one in row for v in (one.difference, one.low, one.high, 0.0)], right, right + wide - 18
         )
@@ -55,17 +52,15 @@ def bars(figures: Mapping[str, Sequence[Bar]], labels: Sequence[str], styles: Ma
         drawn += panel.framed(title, "difference to standard", rows=False)
         drawn += [panels.line((x.at(0), top), (x.at(0), top + sum(tall)), "grey", 1.2)]
         y = float(top)
-        for one, label, lines, room in zip(row, labels, named, tall, strict=True):
+        for one, look, label, room in zip(row, map(styles.__getitem__, labels), named, tall, strict=True):
             middle = y + room / 2
             if not place % columns:
-                first = middle + 4 - panels.LINE * (len(lines) - 1) / 2
-                drawn += [
-                    panels.text(left - 10, first + panels.LINE * n, text, "end", "fill: var(--ink)")
-                    for n, text in enumerate(lines)
-                ]
+                last = middle + 4 + panels.LINE * label.count("\n") / 2
+                drawn += panels.lines_of(left - 10, last, label, "end", "fill: var(--ink)")
             if not math.isnan(one.low):
-                drawn.append(panels.bar((x.at(one.low), middle), (x.at(one.high), middle), styles[label]))
+                ends = (x.at(one.low), middle), (x.at(one.high), middle)
+                drawn.append(panels.line(*ends, look.colour, 2))
             if not math.isnan(one.difference):
-                drawn.append(panels.mark(x.at(one.difference), middle, styles[label], hollow=one.hollow))
+                drawn.append(panels.mark(x.at(one.difference), middle, look, hollow=one.hollow))
             y += room
-    return panels.svg(drawn, WIDE * 96, high * rows)
+    return panels.svg(drawn, WIDE, high * rows)

@@ -6,53 +6,56 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from noisekit.evaluation.noise_analysis import NoiseAnalysis
-from noisekit.report.figure import GREY, INK, WIDE, Look, drawing, wrapped
+from noisekit.report.figure import WIDE, Look
+from noisekit.report.plots import panels
 from noisekit.report.tables import Line
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
-DASHED = (0, (4, 3))
+FREQUENCY = "frequency, cycles per latent pixel"
+#: Axes of what lies between 0 and 1.
+SHARE = (-0.04, 1.06)
 
 
 def noise(analysis: NoiseAnalysis, lines: Sequence[Line], styles: Mapping[str, Look]) -> str:
-    """Three panels for one model: coherence and power by frequency, and singular vectors by index; one curve a method."""
-    shown = [line for line in lines if not line.is_standard and len(_own(analysis.frequencies, line))]
-    if not shown:
+    """Three panels for one model: coherence and power by frequency, and singular vectors by index; one curve a method.
+
+    Dashed is where unrelated noises would lie.
+    """
+    others = [line for line in lines if not line.is_standard]
+    rings = {line.label: own for line in others if len(own := _own(analysis.frequencies, line))}
+    if not rings:
         return ""
-    legend = 0.22 * sum(1 + wrapped(line.label).count("\n") for line in shown) / 3 + 0.3
-    with drawing(WIDE, 3.2 + legend, 3) as canvas:
-        coherence, power, vectors = canvas.axes
-        for line in shown:
-            rings, indices = _own(analysis.frequencies, line), _own(analysis.vectors, line)
-            style, label = styles[line.label], wrapped(line.label)
-            _curve(coherence, rings["frequency"], rings["coherence"], style, label)
-            _curve(power, rings["frequency"], rings["found"] / rings["initial"], style, label)
-            _curve(vectors, indices["index"] + 1, indices["similarity"], style, label)
-        _chance(coherence, rings["frequency"], rings["chance"])
-        _chance(vectors, indices["index"] + 1, indices["chance"])
-        power.axhline(1, color=GREY, linewidth=1, linestyle=DASHED)
-        coherence.set_title("coherence with the initial noise")
-        power.set_title("power, found / initial")
-        vectors.set_title("singular vectors, |cos|")
-        for axes in (coherence, power):
-            axes.set_xlabel("frequency, cycles per latent pixel")
-        vectors.set_xlabel("singular vector, the largest first")
-        for axes in (coherence, vectors):
-            axes.set_ylim(-0.04, 1.06)
-        handles = coherence.get_legend_handles_labels()[0]
-        canvas.figure.legend(handles=handles, loc="outside lower left", ncols=3)
-    return canvas.svg
-
-
-def _curve(axes: Axes, x: pd.Series, y: pd.Series, style: Look, label: str) -> None:
-    axes.plot(x, y, color=style.colour, marker=style.marker, markersize=5, linewidth=1.6, label=label)
-
-
-def _chance(axes: Axes, x: pd.Series, y: pd.Series) -> None:
-    """Where unrelated noises would lie."""
-    axes.plot(x, y, color=INK, linewidth=1, linestyle=DASHED, label="by chance")
+    powers = {
+        label: own.assign(power=own["found"] / own["initial"], chance=1) for label, own in rings.items()
+    }
+    vectors = {
+        line.label: own.assign(place=own["index"] + 1)
+        for line in others
+        if len(own := _own(analysis.vectors, line))
+    }
+    power = [value for own in powers.values() for value in own["power"]]
+    figures = [
+        ("coherence with the initial noise", rings, "frequency", "coherence", FREQUENCY),
+        ("power, found / initial", powers, "frequency", "power", FREQUENCY),
+        ("singular vectors, |cos|", vectors, "place", "similarity", "singular vector, the largest first"),
+    ]
+    grid = panels.Grid.of([title for title, *_ in figures], 3, WIDE / 3, 300)
+    drawn = []
+    for place, (title, tables, across, column, what) in enumerate(figures):
+        x = panels.Axis.around([v for own in tables.values() for v in own[across]], *grid.across(place))
+        up = grid.up(place)
+        y = panels.Axis.around([*power, 1], *up) if column == "power" else panels.Axis(*SHARE, *up)
+        drawn += panels.Panel(x, y).framed(title, what)
+        for label, own in tables.items():
+            points = [(x.at(one), y.at(other)) for one, other in zip(own[across], own[column], strict=True)]
+            drawn.append(panels.curve(points, styles[label].colour, 1.6))
+            drawn += [panels.mark(*at, styles[label], size=0.8) for at in points]
+        chance = [(x.at(one), y.at(other)) for one, other in zip(own[across], own["chance"], strict=True)]
+        drawn.append(panels.curve(chance, "ink", 1, panels.DASHED))
+    below, high = panels.legend({label: styles[label] for label in rings}, grid.height)
+    return grid.svg([*drawn, *below], high)
 
 
 def _own(table: pd.DataFrame, line: Line) -> pd.DataFrame:

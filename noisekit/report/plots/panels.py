@@ -8,28 +8,31 @@ Places are in pixels, colours the page's own, and whatever is written is escaped
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 
-from matplotlib.ticker import MaxNLocator
-
-from noisekit.report.figure import MARKS, Look
+from noisekit.report.figure import MARKS, WIDE, Look, rows_of, wrapped
 from noisekit.report.tables import number
 
 LINE = 13  # pixels from one line of text to the next
+DASHED = "4 3"
+#: Pixels left of a panel, right of it, above it and below it.
+LEFT, RIGHT, HEAD, FOOT = 56, 14, 28, 46
+
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """low is at `start`, high at `end`."""
+    """low is at `start`, high at `end`. marked: values that have ticks, instead of round ones."""
 
     low: float
     high: float
     start: float
     end: float
     log: bool = False
+    marked: tuple[float, ...] = ()
 
     @classmethod
     def around(
@@ -42,7 +45,8 @@ class Axis:
         """Linear, over the known values with a margin, and no further than `within`."""
         known = [value for value in values if not math.isnan(value)]
         low, high = min(known), max(known)
-        margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
+        apart = high - low > 1e-9 * max(abs(low), abs(high))
+        margin = 0.08 * (high - low) if apart else 0.05 * abs(high) or 0.5
         return cls(max(low - margin, within[0]), min(high + margin, within[1]), start, end)
 
     def at(self, value: float) -> float:
@@ -55,18 +59,51 @@ class Axis:
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """Places and texts of round values: of a logarithmic axis 1, 2, 5, 10, 20 …"""
+        if self.marked:
+            return [(self.at(v), f"{v:g}".replace("-", "−")) for v in self.marked]
         if self.log:
             steps = [m * 10.0**e for e in range(-6, 10) for m in (1, 2, 5)]
             shown = [step for step in steps if self.low <= step <= self.high]
             shown = shown[:: max(1, math.ceil(len(shown) / most))]
             return [(self.at(v), number(v, max(0, math.ceil(-math.log10(v) - 1e-9)))) for v in shown]
-        found = [float(v) for v in MaxNLocator(most).tick_values(self.low, self.high)]
-        inside = [v for v in found if self.low <= v <= self.high]
-        step = min((b - a for a, b in pairwise(found)), default=1.0)
+        scale = 10.0 ** math.floor(math.log10((self.high - self.low) / most))
+        step = next(m * scale for m in (1, 2, 2.5, 5, 10) if m * scale * most >= self.high - self.low)
+        inside = [n * step for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
         places = next(
             (n for n in range(6) if math.isclose(step * 10**n, round(step * 10**n), rel_tol=1e-6)), 6
         )
         return [(self.at(v), number(v, places)) for v in inside]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Panels of one size in rows of `columns`; head: pixels above each, for its title."""
+
+    columns: int
+    rows: int
+    width: float
+    height: float
+    head: float = HEAD
+
+    @classmethod
+    def of(cls, titles: Sequence[str], longest: int, width: float, height: float) -> Grid:
+        """For panels of these titles, `longest` in a row at most, with room for their lines."""
+        lines = max(title.count("\n") for title in titles)
+        return cls(*rows_of(len(titles), longest), width, height + LINE * lines, HEAD + LINE * lines)
+
+    def across(self, place: int) -> Place:
+        """Where the x axis of a panel starts and ends."""
+        left = self.width * (place % self.columns)
+        return left + LEFT, left + self.width - RIGHT
+
+    def up(self, place: int) -> Place:
+        """Where its y axis starts, at the bottom, and ends."""
+        top = self.height * (place // self.columns)
+        return top + self.height - FOOT, top + self.head
+
+    def svg(self, parts: Iterable[str], below: float = 0) -> str:
+        """The panels as one picture, with room for what stands below them."""
+        return svg(parts, self.width * self.columns, self.height * self.rows + below)
 
 
 @dataclass(frozen=True)
@@ -76,10 +113,13 @@ class Panel:
     x: Axis
     y: Axis
 
-    def framed(self, title: str, x_label: str, *, rows: bool = True) -> list[str]:
-        """Title, grid and ticks; rows: also along y."""
+    def framed(self, title: str, x_label: str, y_label: str = "", *, rows: bool = True) -> list[str]:
+        """Title, over several lines where it has them, grid and ticks; rows: also along y."""
         bottom, top = self.y.start, self.y.end
-        drawn = [text(self.x.start, top - 8, title, "start", "fill: var(--ink); font-weight: 700")]
+        drawn = lines_of(self.x.start, top - 8, title, "start", "fill: var(--ink); font-weight: 700")
+        if y_label:
+            x, y = self.x.start - 42, (bottom + top) / 2
+            drawn += [f'<g transform="rotate(-90 {x:g} {y:g})">{text(x, y, y_label)}</g>']
         for x, label in self.x.ticks():
             drawn += [line((x, bottom), (x, top), "grid"), text(x, bottom + LINE + 2, label)]
         for y, label in self.y.ticks() if rows else ():
@@ -101,16 +141,20 @@ def text(x: float, y: float, content: str, anchor: str = "middle", style: str = 
     return f"<text {place}>{escape(content)}</text>"
 
 
-def line(one: tuple[float, float], other: tuple[float, float], colour: str, width: float = 1) -> str:
+def lines_of(x: float, y: float, content: str, anchor: str, style: str) -> list[str]:
+    """The lines of a text, the last at y."""
+    lines = content.split("\n")
+    return [
+        text(x, y - LINE * (len(lines) - 1 - n), one, anchor, style) for n, one in enumerate(lines) if one
+    ]
+
+
+def line(one: Place, other: Place, colour: str, width: float = 1, dash: str = "none") -> str:
     """A straight line in one of the page's colours."""
     ends = f'x1="{one[0]:g}" y1="{one[1]:g}" x2="{other[0]:g}" y2="{other[1]:g}"'
-    return f'<line {ends} style="stroke: var(--{colour}); stroke-width: {width:g}"/>'
-
-
-def bar(one: tuple[float, float], other: tuple[float, float], look: Look) -> str:
-    """An interval, in the colour of a method."""
-    ends = f'x1="{one[0]:g}" y1="{one[1]:g}" x2="{other[0]:g}" y2="{other[1]:g}"'
-    return f'<line {ends} style="stroke: {look.css}; stroke-width: 2"/>'
+    return (
+        f'<line {ends} style="stroke: var(--{colour}); stroke-width: {width:g}; stroke-dasharray: {dash}"/>'
+    )
 
 
 def mark(x: float, y: float, look: Look, *, hollow: bool = False, size: float = 1) -> str:
@@ -122,15 +166,30 @@ def mark(x: float, y: float, look: Look, *, hollow: bool = False, size: float = 
     )
 
 
-def curve(points: Sequence[tuple[float, float]], look: Look) -> str:
-    return f'<polyline points="{_joined(points)}" style="fill: none; stroke: {look.css}; stroke-width: 2"/>'
+def curve(points: Sequence[Place], colour: str, width: float = 2, dash: str = "none") -> str:
+    style = f"fill: none; stroke: var(--{colour}); stroke-width: {width:g}; stroke-dasharray: {dash}"
+    return f'<polyline points="{_joined(points)}" style="{style}"/>'
 
 
-def band(lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]], look: Look) -> str:
+def legend(entries: Mapping[str, Look], top: float, columns: int = 3) -> tuple[list[str], float]:
+    """Marks and what they stand for, in columns below `top`; and how high they are."""
+    drawn, y, tallest = [], top, 0
+    for place, (label, look) in enumerate(entries.items()):
+        column = place % columns
+        if not column:
+            y, tallest = y + LINE * tallest + 8 * bool(place), 0
+        lines, x = wrapped(label).split("\n"), WIDE / columns * column + 14
+        tallest = max(tallest, len(lines))
+        drawn += [curve([(x - 10, y + 8), (x + 10, y + 8)], look.colour), mark(x, y + 8, look)]
+        drawn += [text(x + 16, y + 12 + LINE * n, one, "start") for n, one in enumerate(lines)]
+    return drawn, y + LINE * tallest + 8 - top
+
+
+def band(lower: Sequence[Place], upper: Sequence[Place], look: Look) -> str:
     """What lies between two curves."""
     points = _joined([*lower, *reversed(upper)])
     return f'<polygon points="{points}" style="fill: {look.css}; fill-opacity: .16"/>'
 
 
-def _joined(points: Sequence[tuple[float, float]]) -> str:
+def _joined(points: Sequence[Place]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)

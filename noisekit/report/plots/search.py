@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from noisekit.evaluation.statistics import Array
-from noisekit.report.figure import GREY, WIDE, Look, drawing, rows_of, wrapped
+from noisekit.report.figure import WIDE, Look, wrapped
 from noisekit.report.plots import panels
 from noisekit.report.tables import DAGGER, Line
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
     from noisekit.metrics import MetricInfo
 
@@ -46,23 +44,22 @@ def curve(own: pd.DataFrame, column: str) -> Curve:
 
 def search(traces: pd.DataFrame, lines: Sequence[Line], styles: Mapping[str, Look]) -> str:
     """Best score so far by candidate on one model, one panel a method that searches."""
-    curves = []
+    curves = {}
     for line in lines:
         own = of_line(traces, line)
         if "best" in own and own["step"].nunique() > 1 and own["best"].notna().any():
-            curves.append((line, own))
+            curves[line.label] = line.objective, curve(own, "best")
     if not curves:
         return ""
-    columns, rows = rows_of(len(curves), 4)
-    with drawing(min(WIDE, 3.6 * columns), 2.6 * rows, columns, rows) as canvas:
-        for axes, (line, own) in zip(canvas.axes, curves, strict=False):
-            _band(axes, curve(own, "best"), styles[line.label])
-            axes.set_title(wrapped(line.label, 24))
-            axes.set_xlabel("candidates")
-            axes.set_ylabel(f"best {line.objective} so far")
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        canvas.hide_after(len(curves))
-    return canvas.svg
+    grid = panels.Grid.of([wrapped(label, 30) for label in curves], 4, WIDTH, HEIGHT)
+    drawn = []
+    for place, (label, (objective, one)) in enumerate(curves.items()):
+        marked = tuple(one.candidates[:: math.ceil(len(one.candidates) / 6)].tolist())
+        x = replace(panels.Axis.around(one.candidates, *grid.across(place)), marked=marked)
+        y = panels.Axis.around([*one.mean - one.reach, *one.mean + one.reach], *grid.up(place))
+        drawn += panels.Panel(x, y).framed(wrapped(label, 30), "candidates", f"best {objective} so far")
+        drawn += _band(one, x, y, styles[label])
+    return grid.svg(drawn)
 
 
 def climbs(traces: pd.DataFrame, line: Line, metric: str) -> bool:
@@ -76,36 +73,32 @@ def against(traces: pd.DataFrame, lines: Sequence[Line], metric: str, styles: Ma
     shown = [line for line in lines if climbs(traces, line, metric)]
     if not shown:
         return ""
-    columns, rows = rows_of(len(shown), 3)
-    with drawing(min(WIDE, 3.8 * columns), 3.2 * rows, columns, rows, share_y=True) as canvas:
-        for place, (axes, line) in enumerate(zip(canvas.axes, shown, strict=False)):
-            own = of_line(traces, line).dropna(subset=[f"metric_{metric}"])
-            _path(axes, curve(own, "best"), curve(own, f"metric_{metric}"), styles[line.label])
-            axes.set_title(wrapped(line.label, 24))
-            axes.set_xlabel(f"{line.objective} (climbed)")
-            axes.margins(x=0.12, y=0.12)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            if place % columns == 0:
-                axes.set_ylabel(f"{metric} (held out)")
-        canvas.hide_after(len(shown))
-    return canvas.svg
-
-
-def _path(axes: Axes, climbed: Curve, judged: Curve, style: Look) -> None:
-    x, y = climbed.mean, judged.mean
-    axes.errorbar(
-        x,
-        y,
-        judged.reach,
-        color=style.colour,
-        elinewidth=1.2,
-        linewidth=1.8,
-        marker=style.marker,
-        markersize=6,
-    )
-    axes.axhline(y[0], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    for candidate, at in zip(climbed.candidates, zip(x, y, strict=True), strict=True):
-        axes.annotate(f"{candidate:g}", at, xytext=(4, 6), textcoords="offset points", fontsize=8.5)
+    grid = panels.Grid.of([wrapped(line.label, 42) for line in shown], 3, WIDE / 3, 300)
+    paths = []
+    for line in shown:
+        own = of_line(traces, line).dropna(subset=[f"metric_{metric}"])
+        paths.append((line, curve(own, "best"), curve(own, f"metric_{metric}")))
+    reached = [
+        v for _, _, judged in paths for v in (*judged.mean - judged.reach, *judged.mean + judged.reach)
+    ]
+    drawn = []
+    for place, (line, climbed, judged) in enumerate(paths):
+        look = styles[line.label]
+        x = panels.Axis.around(climbed.mean, *grid.across(place))
+        y = panels.Axis.around(reached, *grid.up(place))
+        judge = "" if place % grid.columns else f"{metric} (held out)"
+        drawn += panels.Panel(x, y).framed(wrapped(line.label, 42), f"{line.objective} (climbed)", judge)
+        start = y.at(judged.mean[0])
+        drawn.append(panels.line((x.start, start), (x.end, start), "grey", 1, panels.DASHED))
+        points = [(x.at(one), y.at(other)) for one, other in zip(climbed.mean, judged.mean, strict=True)]
+        drawn.append(panels.curve(points, look.colour))
+        for at, candidate, mean, reach in zip(
+            points, climbed.candidates, judged.mean, judged.reach, strict=True
+        ):
+            ends = (at[0], y.at(mean - reach)), (at[0], y.at(mean + reach))
+            drawn += [panels.line(*ends, look.colour, 1.2), panels.mark(*at, look)]
+            drawn.append(panels.text(at[0] + 6, at[1] - 8, f"{candidate:g}", "start"))
+    return grid.svg(drawn)
 
 
 def by_candidate(
@@ -120,22 +113,17 @@ def by_candidate(
     for metric, info in shown.items():
         mark = f" {DAGGER} (optimised)" if line.comparisons[metric].optimised else " (held out)"
         figures[metric + mark] = f"metric_{metric}", (info.low, info.high)
-    columns, rows = rows_of(len(figures), 4)
+    grid = panels.Grid.of(list(figures), 4, WIDTH, HEIGHT)
     last = float(own["step"].max() + 1)
     drawn = []
     for place, (title, (column, reach)) in enumerate(figures.items()):
-        one, left, top = curve(own, column), WIDTH * (place % columns), HEIGHT * (place // columns)
+        one = curve(own, column)
         # The normal band may overshoot what a metric can say: the axis ends there.
-        low, high = one.mean - one.reach, one.mean + one.reach
-        x = panels.Axis(0.9, max(1.2, 1.1 * last), left + 56, left + WIDTH - 14, log=True)
-        y = panels.Axis.around([*low, *high], top + HEIGHT - 46, top + 28, reach)
+        x = panels.Axis(0.9, max(1.2, 1.1 * last), *grid.across(place), log=True)
+        y = panels.Axis.around([*one.mean - one.reach, *one.mean + one.reach], *grid.up(place), reach)
         drawn += panels.Panel(x, y).framed(title, "candidates")
-        across = [x.at(value) for value in one.candidates]
-        ends = [[(at, y.at(v)) for at, v in zip(across, edge, strict=True)] for edge in (low, high, one.mean)]
-        drawn += [panels.band(ends[0], ends[1], style), panels.curve(ends[2], style)]
-        if column != "best":
-            drawn += [panels.mark(*at, style, size=0.7) for at in ends[2]]
-    return panels.svg(drawn, WIDTH * columns, HEIGHT * rows)
+        drawn += _band(one, x, y, style, marks=column != "best")
+    return grid.svg(drawn)
 
 
 def of_line(traces: pd.DataFrame, line: Line) -> pd.DataFrame:
@@ -145,8 +133,10 @@ def of_line(traces: pd.DataFrame, line: Line) -> pd.DataFrame:
     return traces[(traces["model"] == line.model) & (traces["method"] == line.method)]
 
 
-def _band(axes: Axes, one: Curve, style: Look, marker: str = "") -> None:
-    axes.fill_between(
-        one.candidates, one.mean - one.reach, one.mean + one.reach, color=style.colour, alpha=0.16, lw=0
+def _band(one: Curve, x: panels.Axis, y: panels.Axis, style: Look, *, marks: bool = False) -> list[str]:
+    low, high, mean = (
+        [(x.at(candidate), y.at(value)) for candidate, value in zip(one.candidates, edge, strict=True)]
+        for edge in (one.mean - one.reach, one.mean + one.reach, one.mean)
     )
-    axes.plot(one.candidates, one.mean, color=style.colour, linewidth=2, marker=marker or None, markersize=5)
+    dots = [panels.mark(*at, style, size=0.7) for at in mean] if marks else []
+    return [panels.band(low, high, style), panels.curve(mean, style.colour), *dots]

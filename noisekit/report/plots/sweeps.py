@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
-
-from noisekit.report.figure import GREY, WIDE, drawing, looks, rows_of, wrapped
+from noisekit.report.figure import WIDE, Look, looks
+from noisekit.report.plots import panels
 from noisekit.report.sweeps import Curve, Sweep
 from noisekit.report.tables import DAGGER
 
@@ -21,25 +19,26 @@ def sweep(one: Sweep, metrics: Sequence[str]) -> str:
     shown = [m for m in metrics if any(_known(curve, m) for curve in one.curves)]
     if not shown:
         return ""
-    columns, rows = rows_of(len(shown), 4)
-    legend = 0.25 * math.ceil(len(one.curves) / 3) + 0.15 if len(one.curves) > 1 else 0.0
-    with drawing(min(WIDE, 2.65 * max(columns, 2)), 2.4 * rows + legend, columns, rows) as canvas:
-        for axes, metric in zip(canvas.axes, shown, strict=False):
-            axes.axhline(0, color=GREY, linewidth=1.2)
-            for curve, look in zip(
-                one.curves, list(looks([c.label for c in one.curves]).values())[1:], strict=False
-            ):
-                _curve(axes, curve, metric, look.colour, look.marker)
-            optimised = any(line.comparisons[metric].optimised for c in one.curves for _, line in c.points)
-            axes.set_title(f"{metric} {DAGGER}" if optimised else metric)
-            axes.set_xlabel(one.setting)
-            axes.margins(x=0.08)
-            _ticks(axes, sorted({x for curve in one.curves for x, _ in curve.points}))
-        canvas.hide_after(len(shown))
-        if legend:
-            handles = canvas.axes[0].get_legend_handles_labels()[0]
-            canvas.figure.legend(handles=handles, loc="outside lower left", ncols=3)
-    return canvas.svg
+    styles = looks([curve.label for curve in one.curves])
+    values = sorted({x for curve in one.curves for x, _ in curve.points})
+    far, margin = values[0] > 0 and values[-1] / values[0] >= FAR, 0.08 * (values[-1] - values[0])
+    reach = (values[0] / 1.2, values[-1] * 1.2) if far else (values[0] - margin, values[-1] + margin)
+    grid = panels.Grid.of(shown, 4, WIDE / 4, 230)
+    drawn = []
+    for place, metric in enumerate(shown):
+        compared = [line.comparisons[metric] for curve in one.curves for _, line in curve.points]
+        ends = [v for c in compared for v in (c.difference, c.low, c.high)]
+        x = panels.Axis(*reach, *grid.across(place), far, tuple(values[:: math.ceil(len(values) / 6)]))
+        y = panels.Axis.around([*ends, 0.0], *grid.up(place))
+        title = f"{metric} {DAGGER}" if any(c.optimised for c in compared) else metric
+        drawn += panels.Panel(x, y).framed(title, one.setting)
+        drawn.append(panels.line((x.start, y.at(0)), (x.end, y.at(0)), "grey", 1.2))
+        for curve in one.curves:
+            drawn += _curve(curve, metric, x, y, styles[curve.label])
+    below, high = panels.legend(
+        {curve.label: styles[curve.label] for curve in one.curves}, grid.height * grid.rows
+    )
+    return grid.svg([*drawn, *below], high) if len(one.curves) > 1 else grid.svg(drawn)
 
 
 def _known(curve: Curve, metric: str) -> bool:
@@ -47,29 +46,13 @@ def _known(curve: Curve, metric: str) -> bool:
     return sum(not math.isnan(line.comparisons[metric].difference) for _, line in curve.points) > 1
 
 
-def _curve(axes: Axes, curve: Curve, metric: str, colour: str, marker: str) -> None:
-    compared = [(x, line.comparisons[metric]) for x, line in curve.points]
-    compared = [(x, c) for x, c in compared if not math.isnan(c.difference)]
-    for x, c in compared:
-        if not math.isnan(c.low):
-            axes.plot([x, x], [c.low, c.high], color=colour, linewidth=1.4, alpha=0.7)
-    hollow = any(c.optimised for _, c in compared)
-    axes.plot(
-        [x for x, _ in compared],
-        [c.difference for _, c in compared],
-        color=colour,
-        marker=marker,
-        mfc="white" if hollow else colour,
-        markersize=6,
-        linewidth=1.6,
-        label=wrapped(curve.label),
-    )
-
-
-def _ticks(axes: Axes, values: Sequence[float]) -> None:
-    if values[0] > 0 and values[-1] / values[0] >= FAR:
-        axes.set_xscale("log")
-    every = math.ceil(len(values) / 6)
-    axes.set_xticks(values[::every])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
+def _curve(curve: Curve, metric: str, x: panels.Axis, y: panels.Axis, look: Look) -> list[str]:
+    compared = [(x.at(value), line.comparisons[metric]) for value, line in curve.points]
+    known = [(at, c) for at, c in compared if not math.isnan(c.difference)]
+    bars = [
+        panels.line((at, y.at(c.low)), (at, y.at(c.high)), look.colour, 1.4)
+        for at, c in known
+        if not math.isnan(c.low)
+    ]
+    marks = [panels.mark(at, y.at(c.difference), look, hollow=c.optimised) for at, c in known]
+    return [*bars, panels.curve([(at, y.at(c.difference)) for at, c in known], look.colour, 1.6), *marks]
