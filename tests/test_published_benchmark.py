@@ -12,7 +12,8 @@ import torch
 
 from benchmarks import published
 from benchmarks.random_weights import configurations, network, parts_of, write_rewards
-from noisekit.methods.reno import PAPER_REWARDS
+from noisekit.methods.parameters import paper_values
+from noisekit.methods.reno import ReNO
 from noisekit.models.cards import cards
 from noisekit.rewards import load_reward, parse_coefficients
 from noisekit.rewards.cards import variants
@@ -138,5 +139,5 @@ def test_the_random_rewards_are_files_that_rewards_read(
     stubs = {name: SimpleNamespace(checkpoint=SimpleNamespace(architecture=small[name])) for name in small}
     monkeypatch.setattr("benchmarks.random_weights.variants", lambda: stubs)
     write_rewards(tmp_path, torch.device("cpu"))
-    for name in parse_coefficients(PAPER_REWARDS):
+    for name in parse_coefficients(paper_values(ReNO)["rewards"]):
         assert load_reward(name, str(tmp_path)).judge(torch.rand(1, 3, 30, 30), ["a red circle"]).isfinite()

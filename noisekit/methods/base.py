@@ -1,33 +1,34 @@
 """A method is a generator of ever better noises.
 
-It has three members: `search` yields candidates, `horizon` says how many, `step_cost` what one costs. Everything else has a
-default. The final `__call__` resolves the settings, and hands the search to `loop`, which owns the clock and the budget.
+It has three members: `search` yields candidates, `horizon` says how many, `step_cost` what one costs (see `costs`).
+Everything else has a default. The final `__call__` resolves the settings, and hands the search to `loop`, which owns the
+clock and the budget.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product, repeat
+from itertools import product
 from typing import Any, ClassVar, Self, final
 
 import torch
 
 from noisekit import registry
-from noisekit.flops import worth
 from noisekit.methods import loop
+from noisekit.methods.costs import Costed
 from noisekit.methods.inputs import checked_prompts, checked_seeds
 from noisekit.methods.loop import Observer
 from noisekit.methods.parameters import check_values, printed_values, resolved_values
 from noisekit.models.base import Marker, Model
 from noisekit.models.cards import Card
 from noisekit.noise import Convention, NoiseSource
-from noisekit.types import Budget, Candidate, Cost, NoiseResult
+from noisekit.types import Budget, Candidate, NoiseResult
 
 
 @dataclass(frozen=True)
-class NoiseMethod(ABC):
+class NoiseMethod(Costed):
     """Base of every method; subclasses are frozen dataclasses whose fields are made with `parameter`.
 
     A setting that nobody gave is None until `resolved` takes it from the model's card, the class's `cards`, the paper, or
@@ -59,16 +60,7 @@ class NoiseMethod(ABC):
             Candidates for the whole batch, as many as `horizon` says.
         """
 
-    @property
-    @abstractmethod
-    def horizon(self) -> int:
-        """How many candidates a whole search yields."""
-
-    @abstractmethod
-    def step_cost(self, model: Model) -> Cost:
-        """The cost of one candidate of one image, in network evaluations; of the dearest where they differ."""
-
-    # What it may say.
+    # What it may say, beside the costs.
 
     @property
     def objective(self) -> str:
@@ -98,26 +90,10 @@ class NoiseMethod(ABC):
         """Identities of what decides the noise beside the settings, such as weights of rewards, for the store's keys."""
         return {}
 
-    def delivers_images(self, model: Model) -> bool:
-        """Whether every candidate brings its image, G(noise), so that none has to be made at the end."""
-        return False
-
-    def schedule(self, model: Model) -> Iterator[Cost]:
-        """The cost of each candidate in turn, where they differ."""
-        return repeat(self.step_cost(model), self.horizon)
-
     @property
     def injects(self) -> bool:
         """Whether its candidates bring the noises that a stochastic sampler injects, as well as the initial one."""
         return False
-
-    def flops(self, network: str, model: Model) -> float:
-        """Operations of one evaluation of a network that `step_cost` counts; NaN where nobody can tell."""
-        return model.flops(network)
-
-    def work(self, model: Model) -> Iterator[float]:
-        """Operations of each candidate in turn: what `schedule` counts, at the price of each network."""
-        return (worth(cost, lambda network: self.flops(network, model)) for cost in self.schedule(model))
 
     def planned(self, candidates: int) -> Self:
         """The method as it should run when the budget allows only so many candidates; annealed methods override it."""
@@ -153,19 +129,6 @@ class NoiseMethod(ABC):
     def resolved(self, model: Model) -> Self:
         """With every setting that nobody gave taken from the model's card, the class's, the paper, or its default."""
         return replace(self, **resolved_values(self, model.card))
-
-    @final
-    def cost(self, model: Model) -> Cost:
-        """The expected cost of one image, the search and what it leaves to do, in network evaluations."""
-        method = self.resolved(model)
-        return sum(method.schedule(model), Cost() if method.delivers_images(model) else model.sample_cost())
-
-    @final
-    def whole_work(self, model: Model) -> float:
-        """Operations of one image, the search and what it leaves to do; NaN where nobody can tell."""
-        method = self.resolved(model)
-        left = Cost() if method.delivers_images(model) else model.sample_cost()
-        return sum(method.work(model), worth(left, model.flops))
 
     @final
     def __str__(self) -> str:

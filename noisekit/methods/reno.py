@@ -5,8 +5,8 @@
 
 with ∇ the gradient of the negative objective; K is the log-density of ‖ε‖ under the chi distribution with d degrees of
 freedom, up to a constant. Eyring, Karthik, Roth, Dosovitskiy, Akata 2024, "ReNO", arXiv 2406.04312: n = 50 evaluations
-(49 updates), η = 5, μ = 0.9 with Nesterov momentum as the public code (its Algorithm 1 prints heavy ball), λ = 0.01. The
-best image is kept by R alone, without K. Clipping, momentum and best-kept are per sample; losses are summed over samples.
+(49 updates), η = 5, μ = 0.9 with Nesterov momentum as the public code (its Algorithm 1 prints heavy ball), λ = 0.01.
+The best image is kept by R alone, without K. Clipping, momentum and best-kept are per sample.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from noisekit.noise import NoiseSource, chi_penalty, per_sample
 from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
-PAPER_REWARDS = "hps:5 + image_reward:1 + clip_score_h14:0.01 + pick_score:0.05"
-
 
 @dataclass(frozen=True)
 class ReNO(Rewarded):
@@ -33,7 +31,7 @@ class ReNO(Rewarded):
 
     steps: int = parameter("reward evaluations n; one update less", paper=50, at_least=1)
     lr: float = parameter("step size η; scale it with the latent's norm", paper=5.0, at_least=0)
-    rewards: str = parameter(REWARDS, paper=PAPER_REWARDS)
+    rewards: str = parameter(REWARDS, paper="hps:5 + image_reward:1 + clip_score_h14:0.01 + pick_score:0.05")
     weights: str = parameter(WEIGHTS)
     reward_dtype: Precision = parameter(REWARD_DTYPE, default="float32")
     momentum: float = parameter("μ", default=0.9, at_least=0, at_most=1)
@@ -71,10 +69,9 @@ class ReNO(Rewarded):
                 loss = (self.regularisation * chi_penalty(leaf) - rewarded).sum()
                 (gradient,) = torch.autograd.grad(loss, leaf)
             length = gradient.flatten(1).norm(dim=1)
-            info = {"reward": rewarded.detach(), "norm": noise.flatten(1).norm(dim=1), "gradient": length}
-            yield Candidate(
-                noise, rewarded.detach(), images.detach() if self.delivers_images(model) else None, info
-            )
+            score = rewarded.detach()
+            info = {"reward": score, "norm": noise.flatten(1).norm(dim=1), "gradient": length}
+            yield Candidate(noise, score, images.detach() if self.delivers_images(model) else None, info)
             gradient = gradient * per_sample((self.clip / length.clamp(min=1e-12)).clamp(max=1), gradient)
             velocity = self.momentum * velocity + gradient
             step = gradient + self.momentum * velocity if self.ball == "nesterov" else velocity
