@@ -75,7 +75,6 @@ def pick(
       noisekit pick runs/demo --seconds 2 --memory 16GiB --device-scale 2.5
     """
     from noisekit.results import load_run
-    from noisekit.results.calibration import base_name
     from noisekit.results.pick import pick as choose
 
     scale, limit = _scale(device_scale), None if memory is None else _bytes(memory)
@@ -86,7 +85,7 @@ def pick(
         from noisekit.results.measuring import calibrate  # the one part that needs the networks
 
         calibrate(loaded, progress=sys.stderr.isatty())
-    held = list(dict.fromkeys(map(base_name, loaded.frame()["model"])))
+    held = list(loaded.frame()["model_name"].unique())
     for name in held if model is None and held else [model]:
         say(
             choose(

@@ -129,15 +129,13 @@ def _methods(found: Overview) -> Iterator[str]:
     said: set[str] = set()
     for cells in found.cells:
         job = cells.job
-        line = f"{job.labels['method']} on {job.labels['model']}, {job.calls:,g} calls an image"
+        line = f"{job.arm} on {job.model}, {job.calls:,g} calls an image"
         if line not in said:
             said.add(line)
             yield f"{line}: {_meaning(job.method)}"
     for reason in dict.fromkeys(pair.reason for pair in found.incompatible):
         yield f"left out: {reason}"
-    searched = [
-        line for line in found.lines if line.method not in {c.job.labels["method"] for c in found.cells}
-    ]
+    searched = [line for line in found.lines if line.method not in {str(c.job.arm) for c in found.cells}]
     yield from (f"{line.method} on {line.model}, {line.calls:,g} calls an image" for line in searched)
 
 

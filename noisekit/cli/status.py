@@ -86,10 +86,7 @@ def _show_why(found: Overview) -> None:
 
     jobs = {cells.job.setting: cells.job for cells in found.cells if cells.missing}
     lacking = Counter(name for cells in found.cells for _, metrics in cells.unscored for name in metrics)
-    reasons = [
-        (f"{job.labels['method']} on {job.labels['model']}", explain(job, found.store))
-        for job in jobs.values()
-    ]
+    reasons = [(f"{job.arm} on {job.model}", explain(job, found.store)) for job in jobs.values()]
     reasons += [
         (f"{name} of {count} images", explain_score(found.metrics[name], found.store))
         for name, count in lacking.items()

@@ -267,7 +267,7 @@ def _warn_of_unwatched(store: Store, cells: Sequence[Cells]) -> None:
     first = {row["id"]: row["points"][0] for row in store.lines("traces") if row["id"] in anytime}
     blind = [key for key, point in first.items() if not any(name.startswith("metric_") for name in point)]
     if blind:
-        methods = ", ".join(dict.fromkeys(jobs[key].labels["method"] for key in blind))
+        methods = ", ".join(dict.fromkeys(str(jobs[key].arm) for key in blind))
         warnings.warn(
             f"{len(blind)} images were made without curves by {methods}, and stay so; for their curves use another store",
             stacklevel=4,
@@ -282,12 +282,11 @@ def _write_settings(store: Store, cells: Iterable[Cells]) -> None:
     lines = store.lines("settings")
     settings = {(row["model"], Arm.read(row)): row["setting"] for row in lines}
     models = {row["model"]: digest(row["fields"]["model"]) for row in lines}
-    asked = {own.job.setting: own.job for own in cells if own.missing or own.job.labels["model"] in models}
+    asked = {own.job.setting: own.job for own in cells if own.missing or own.job.model in models}
     news = {
         key: job
         for key, job in asked.items()
-        if settings.get((job.labels["model"], job.arm)) != key
-        or models[job.labels["model"]] != digest(job.identity)
+        if settings.get((job.model, job.arm)) != key or models[job.model] != digest(job.identity)
     }
     store.append(
         "settings", [{"setting": key, **job.columns, "fields": job.fields} for key, job in news.items()]

@@ -130,15 +130,11 @@ class _Trials:
             run = Run(store)
         frame = run.frame()
         prompts = {prompt.id for suite in suites for prompt in suite}
-        own = (
-            frame["model"].eq(job.labels["model"])
-            & frame["prompt_id"].isin(prompts)
-            & frame["seed"].isin(plan.seeds)
-        )
-        frame = frame[own & frame["method"].isin([STANDARD, job.labels["method"]])]
+        own = frame["model"].eq(job.model) & frame["prompt_id"].isin(prompts) & frame["seed"].isin(plan.seeds)
+        name = str(job.arm)
+        frame = frame[own & frame["method"].isin([STANDARD, name])]
         table = summary(frame, [self.wanted.metric], {}, run.shared).set_index("method")
         nothing = dict.fromkeys([f"{self.wanted.metric}_difference", *COUNTED], math.nan)
-        name = job.labels["method"]
         return dict(table.loc[name]) if name in table.index else nothing
 
 

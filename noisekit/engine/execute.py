@@ -83,7 +83,7 @@ def execute(
             store.append("failures", rows)
             failures += rows
             unit = outcome.unit
-            name = " · ".join(unit.job.labels.values()) if isinstance(unit, Generation) else "scoring"
+            name = f"{unit.job.model} · {unit.job.arm}" if isinstance(unit, Generation) else "scoring"
             bar.set_description_str(name, refresh=False)
             if failures:
                 bar.set_postfix(failed=len(failures), refresh=False)

@@ -214,7 +214,7 @@ def check_names(jobs: Sequence[Job], contents: Contents) -> None:
     named = contents.table[["setting", "model"]].drop_duplicates()
     stored: dict[str, str] = dict(zip(named["setting"], named["model"], strict=True))
     for job in jobs:
-        name = job.labels["model"]
+        name = job.model
         if stored.get(job.setting, name) != name:
             raise BadValue(
                 f"the store holds images of this very model as {stored[job.setting]!r}, and it is given as {name!r}; call "

@@ -141,13 +141,12 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
         first = distinct.setdefault(job.setting, job)
         if first.source != job.source:
             one, other = (
-                f"{own.labels['model']!r} (given as {shortened(str(own.source.given))})"
-                for own in (first, job)
+                f"{own.model!r} (given as {shortened(str(own.source.given))})" for own in (first, job)
             )
             raise BadValue(
                 f"models {one} and {other} are one and the same, down to every weight; give it once"
             )
-        name = job.labels["model"], job.arm
+        name = job.model, job.arm
         if names.setdefault(name, job.setting) != job.setting:
             raise BadValue(f"two different models are both called {name[0]!r}; compare them in two stores")
     return list(distinct.values())

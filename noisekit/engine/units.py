@@ -28,8 +28,8 @@ Batch = tuple[list[Prompt], list[int]]
 class Job:
     """A method, resolved for a model, and the budget of each image. It holds no network, so it travels to any worker.
 
-    fields: what `setting` is the hash of. labels: the names of model and method in tables. batch: images that the model's
-    card puts through at once. calls: denoiser evaluations that one image is expected to take.
+    fields: what `setting` is the hash of. model: as tables have it, its settings included. model_name: without them. batch:
+    images that the model's card puts through at once. calls: denoiser evaluations that one image is expected to take.
     """
 
     source: ModelSource
@@ -38,7 +38,8 @@ class Job:
     convention: Convention
     fields: Mapping[str, Any]
     setting: str
-    labels: Mapping[str, str]
+    model: str
+    model_name: str
     batch: int
     calls: float
 
@@ -52,7 +53,6 @@ class Job:
         # Standard sampling spends the least that an image can cost: no budget changes it.
         own = budget if resolved.horizon else Budget()
         fields = setting_fields(model, resolved, own, convention)
-        labels = labels_of(model, resolved, own)
         calls = resolved.cost(model).calls
         return cls(
             source=source,
@@ -61,7 +61,8 @@ class Job:
             convention=convention,
             fields=fields,
             setting=digest(fields),
-            labels=labels,
+            model=model.label,
+            model_name=model.name,
             batch=model.card.batch,
             calls=at_most(calls, own),
         )
@@ -80,7 +81,7 @@ class Job:
     @property
     def columns(self) -> dict[str, Any]:
         """The model and the arm as the lines of a store have them."""
-        return {"model": self.labels["model"], **self.arm.columns}
+        return {"model": self.model, "model_name": self.model_name, **self.arm.columns}
 
     def image_id(self, prompt: str, seed: int) -> str:
         """The id of one image. The pixels of a control image count where the model follows them, of others everywhere."""
@@ -91,11 +92,6 @@ class Job:
 def at_most(calls: float, budget: Budget) -> float:
     """Denoiser evaluations of an image under a budget; each is an equivalent at least."""
     return min([calls, *(limit for limit in (budget.calls, budget.equivalents) if limit is not None)])
-
-
-def labels_of(model: Model, method: NoiseMethod, budget: Budget) -> dict[str, str]:
-    """The names of a model and a resolved method in tables."""
-    return {"model": model.label, "method": str(Arm(str(method), budget))}
 
 
 class Cell(NamedTuple):

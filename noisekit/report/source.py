@@ -56,7 +56,7 @@ class ReportedRun(Protocol):
         """Whether all prompts had the same noises."""
 
     def frame(self) -> pd.DataFrame:
-        """One row an image: model, method, prompt, kind, unseen, seed, image, metrics, calls, seconds, noise_*."""
+        """One row an image: model, model_name, method, prompt, kind, seed, image, metrics, calls, seconds, noise_*."""
 
     def traces(self) -> pd.DataFrame:
         """One row a search step of a sample: model, method, prompt, seed, step, calls, score, best, metric_*."""

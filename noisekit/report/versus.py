@@ -181,15 +181,14 @@ def changes(first: ComparedRun, second: ComparedRun, renamed: Mapping[str, str])
 
 
 def _renamed(one: pd.DataFrame, two: pd.DataFrame) -> dict[str, str]:
-    """Bare names for models with settings, "tiny" of "tiny(steps=20)", where the runs have no model in common as they stand.
+    """The names of models without their settings, where the runs have no model in common as they stand.
 
     A run that has a model under several settings keeps them apart, and then nothing is renamed.
     """
-    models = [list(frame["model"].unique()) for frame in (one, two)]
-    bare = [[model.partition("(")[0] for model in own] for own in models]
-    if set(models[0]) & set(models[1]) or any(len(set(own)) < len(own) for own in bare):
+    names = [dict(zip(frame["model"], frame["model_name"], strict=True)) for frame in (one, two)]
+    if set(names[0]) & set(names[1]) or any(len(set(own.values())) < len(own) for own in names):
         return {}
-    return dict(zip(models[0] + models[1], bare[0] + bare[1], strict=True))
+    return names[0] | names[1]
 
 
 def _metrics(run: ComparedRun) -> dict[str, str]:

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from noisekit import registry
 from noisekit.errors import BadValue
 from noisekit.results.columns import CALLS
 from noisekit.results.run import Run
@@ -78,7 +77,7 @@ class Calibration:
 
 
 def calibrations(run: Run, mode: Mode) -> dict[str, Calibration]:
-    """By the base name of the model: the newest calibration of this machine, or else the newest of another one."""
+    """By the name of the model: the newest calibration of this machine, or else the newest of another one."""
     chosen: dict[str, Calibration] = {}
     for row in run.calibrations():
         one = Calibration.read(row)
@@ -86,14 +85,6 @@ def calibrations(run: Run, mode: Mode) -> dict[str, Calibration]:
         if one.mode == mode and (before is None or one.is_here or not before.is_here):
             chosen[one.model] = one
     return chosen
-
-
-def base_name(label: str) -> str:
-    """The model without the settings in its label: "tiny" of "tiny(steps=20)"."""
-    try:
-        return registry.parse(label, "model").name
-    except BadValue:  # a folder, a hub id
-        return label
 
 
 def table(measured: Sequence[Calibration]) -> Table:

@@ -27,9 +27,10 @@ def curves(
 ) -> pd.DataFrame:
     """`Run.frame`, and below it the images of all checkpoints as those of arms of their own.
 
-    Columns: model, method (the arm), search (the arm that was run), expression (its method without a budget), `BUDGET`,
-    checkpoint (the candidate that a search was ended at, NaN for whole ones), prompt, seed, the metrics by their own scores
-    (of pairwise ones <metric>_score), `SPENT`.
+    Columns: model, model_name (without its settings), method (the arm), search (the arm that was run),
+    expression (its method without a budget), `BUDGET`, checkpoint (the candidate that a search was
+    ended at, NaN for whole ones), prompt, seed, the metrics by their own scores (of pairwise ones
+    <metric>_score), `SPENT`.
 
     Args:
         frame: The images, as `Run.frame` gives them.
@@ -37,12 +38,12 @@ def curves(
         metrics: Columns of the metrics' own scores.
         arms: By the names in the frame.
     """
-    whole = frame.reindex(columns=[*KEYS, *metrics, *SPENT])
+    whole = frame.reindex(columns=[*KEYS, "model_name", *metrics, *SPENT])
     whole.insert(2, "search", whole["method"])
     points = _checkpoints(traces, metrics)
     if points.empty:
         return _described(whole.assign(checkpoint=math.nan), arms)
-    points = points.merge(whole[[*KEYS, *SPENT]], on=KEYS, suffixes=("", "_whole"))
+    points = points.merge(whole[[*KEYS, "model_name", *SPENT]], on=KEYS, suffixes=("", "_whole"))
     points[CALLS] = points[CALLS].fillna(0.0)
     points["calls"] = points["calls_denoiser"] + 2 * points["calls_denoiser_backward"]
     points["seconds"] *= points["calls"] / points["calls_whole"]
@@ -89,5 +90,7 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     """One row per (model, method) of `curves`: what the arm is, images, and `SPENT` per image (of memory the most)."""
     how = dict.fromkeys(SPENT, "mean") | {"peak_memory": "max"}
     groups = table.groupby(["model", "method"], sort=False)
-    spent = groups.agg(dict.fromkeys(("search", "expression", *BUDGET), "first") | {"prompt": "size"} | how)
+    spent = groups.agg(
+        dict.fromkeys(("search", "model_name", "expression", *BUDGET), "first") | {"prompt": "size"} | how
+    )
     return spent.rename(columns={"prompt": "images"}).reset_index()

@@ -22,7 +22,7 @@ from noisekit.methods import NoiseMethod, load_method
 from noisekit.methods.rewarded import Rewarded
 from noisekit.models import Model, load_model
 from noisekit.noise import NoiseSource
-from noisekit.results.calibration import Calibration, Mode, base_name
+from noisekit.results.calibration import Calibration, Mode
 from noisekit.results.columns import CALLS
 from noisekit.results.run import Run
 from noisekit.rewards import Precision, load_reward
@@ -47,12 +47,12 @@ def calibrate(run: Run, models: Sequence[Model] = (), progress: bool = False) ->
     folder cannot be written.
     """
     with Store.prepare(run.folder, run.manifest["noise"]) as store:
-        given = {base_name(model.label): model for model in models}
+        given = {model.name: model for model in models}
         frame = run.frame()
-        names = list(dict.fromkeys(base_name(label) for label in frame["model"]))
+        names = list(frame["model_name"].unique())
         done: list[Calibration] = []
         for name in tqdm(names, desc="calibrating", unit="model", disable=not progress):
-            own = frame[[base_name(label) == name for label in frame["model"]]]
+            own = frame[frame["model_name"] == name]
             model = given.get(name) or load_model(name)
             for mode in ("latency", "throughput"):
                 found = _measured(model, own, mode, ALLOWED / len(names) / 2)
@@ -135,7 +135,7 @@ def _measured(model: Model, frame: pd.DataFrame, mode: Mode, allowed: float) -> 
             if step.predictor and not step.denoiser:
                 proposing = _proposing(method, model, prompts)
                 seconds["predictor"] = _least(proposing, model.device, share, "predictor")
-    return Calibration(base_name(model.label), mode, batch, hardware(), seconds)
+    return Calibration(model.name, mode, batch, hardware(), seconds)
 
 
 def _sampling(model: Model, prompts: Sequence[str]) -> _Task:

@@ -23,7 +23,7 @@ import pandas as pd
 from noisekit.errors import BadValue, unknown
 from noisekit.evaluation.best import Race, race
 from noisekit.evaluation.statistics import STANDARD, prompt_mean
-from noisekit.results.calibration import Calibration, Mode, base_name, calibrations
+from noisekit.results.calibration import Calibration, Mode, calibrations
 from noisekit.results.curves import costs
 from noisekit.results.judges import Judged, judged
 from noisekit.results.run import Run
@@ -194,7 +194,7 @@ class _Field:
                 f"not even standard sampling fits the budget: on {least['model']} it takes {needs}; give more, or run the "
                 "model with fewer steps and pick again"
             )
-        own = standards[[base_name(label) == label for label in standards["model"]]]
+        own = standards[standards["model"] == standards["model_name"]]
         reference = (own if len(own) else standards).nlargest(1, "calls").iloc[0]
         within = settings[fits].set_index(_key(settings[fits]))
         images = by.table[_key(by.table).isin(within.index)]
@@ -247,7 +247,7 @@ def _doubled(limits: Mapping[str, float]) -> dict[str, float]:
 def _of_model(run: Run, model: str | None) -> pd.DataFrame:
     """`curves` of one model, whatever its settings, or with the settings of a label."""
     table = run.curves()
-    names = list(dict.fromkeys(base_name(label) for label in table["model"]))
+    names = list(table["model_name"].unique())
     if not names:
         raise BadValue(f"run {str(run.folder)!r} holds no images yet; run `noisekit compare` on it first")
     if model is None and len(names) > 1:
@@ -255,7 +255,7 @@ def _of_model(run: Run, model: str | None) -> pd.DataFrame:
     chosen = model or names[0]
     if chosen not in (*names, *table["model"]):
         raise unknown(f"model of run {str(run.folder)!r}:", chosen, names)
-    return table[[chosen in (label, base_name(label)) for label in table["model"]]]
+    return table[(table["model"] == chosen) | (table["model_name"] == chosen)]
 
 
 def _measured_scale(found: Calibration) -> float:
@@ -266,7 +266,7 @@ def _measured_scale(found: Calibration) -> float:
 
 def _seconds(run: Run, settings: pd.DataFrame, mode: Mode, scale: Scale) -> tuple[pd.Series, str]:
     """Seconds of every setting, and a sentence that says where they are from."""
-    name = base_name(settings["model"].iloc[0])
+    name = settings["model_name"].iloc[0]
     found = calibrations(run, mode).get(name)
     if found is None:
         if scale == "auto":

@@ -50,7 +50,7 @@ class Run:
         models, settings = _asked(store.lines("settings"))
         rows = _newest(rows, ["model"], "model_id", models)
         rows = _newest(rows, ["model", "method"], "setting", settings)
-        self._rows = _told_apart(_last(rows, ["id"]))
+        self._rows = _distinct(_last(rows, ["id"]))
         self._scores = store.scores(self._rows["id"].tolist())
         self._metrics = {row["metric_id"]: MetricInfo.read(row) for row in store.lines("metrics")}
         self._check_scores()
@@ -102,11 +102,12 @@ class Run:
     def frame(self) -> pd.DataFrame:
         """One row an image: what it is of, one column a metric (NaN where not scored), calls and seconds.
 
-        `method` is the method with its budget as it prints, `expression` the method alone; budget_seconds, _calls and
-        _candidates are the limits. A pairwise metric's column is the preference over the standard image, and its score is in
-        <metric>_score. `image` is the path relative to the run's folder; `preparation` counts the calls that a method spent
-        before its first image; `noise_norm`, `_kurtosis` (excess), and `_cosine` and `_distance` to the initial noise are
-        those of the noise found.
+        `model` is the model as it prints, `model_name` its name without settings; `method` is the method
+        with its budget as it prints, `expression` the method alone; budget_seconds, _calls and _candidates
+        are the limits. A pairwise metric's column is the preference over the standard image, and its score
+        is in <metric>_score. `image` is the path relative to the run's folder; `preparation` counts the
+        calls that a method spent before its first image; `noise_norm`, `_kurtosis` (excess), and `_cosine`
+        and `_distance` to the initial noise are those of the noise found.
         """
         return self._frame.copy()
 
@@ -371,7 +372,7 @@ def _records(table: pd.DataFrame) -> list[Row]:
     return cast(list[Row], table.to_dict("records"))
 
 
-def _told_apart(rows: pd.DataFrame) -> pd.DataFrame:
+def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows in which a text that came with several control images is several prompts: everything is paired by the text."""
     if rows["prompt_id"].nunique() <= rows["prompt"].nunique():
         return rows
@@ -388,7 +389,9 @@ def _by_arm(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Arm]]:
     arms = [Arm.read(row) for row in _records(each)]
     names = each.assign(arm=[str(arm) for arm in arms])
     named = rows.merge(names, on=["method", *BUDGET], how="left")["arm"]
-    return rows.assign(method=named.to_numpy(), expression=rows["method"]), {str(arm): arm for arm in arms}
+    bare = rows["model_name"].fillna(rows["model"])
+    named_rows = rows.assign(method=named.to_numpy(), expression=rows["method"], model_name=bare)
+    return named_rows, {str(arm): arm for arm in arms}
 
 
 #: By the names of a group, the identity that was asked for last.

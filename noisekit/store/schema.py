@@ -45,10 +45,12 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ArmLine(Line, frozen=True, kw_only=True, gc=False):
-    """What is about a method on a model: the model's name, the resolved method as it prints, and the budget of an image."""
+    """What is about a method on a model: the model as it prints, its name without settings (null where it has none), the
+    resolved method as it prints, and the budget of an image."""
 
     model: str
     method: str
+    model_name: str | None = None
     budget_seconds: Limit = None
     budget_calls: Limit = None
     budget_candidates: Annotated[int, Meta(ge=1)] | None = None

@@ -59,10 +59,21 @@ def test_a_prompt_wins_once_whatever_its_seeds_and_only_beyond_the_tie() -> None
     assert np.isnan([nothing.rate, *nothing.interval, nothing.p]).all()
 
 
+@pytest.mark.parametrize("prompts", [1, 2, 5, 13, 14, 50, 51, 200])
+@pytest.mark.parametrize("steps", [None, 2, 8])
+def test_wilcoxon_is_scipys_at_any_size_with_ties_and_without(prompts: int, steps: int | None) -> None:
+    """steps: in a unit of the differences, which are then often the same; None: they never are."""
+    d = np.random.default_rng(prompts).normal(0.3, 1, (prompts, 1))
+    d = d if steps is None else np.round(d * steps) / steps
+    moved = d[d != 0]
+    expected = stats.wilcoxon(moved).pvalue if len(moved) else np.nan
+    assert wilcoxon_p(d) == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
 def test_wilcoxon_is_scipys_on_prompts() -> None:
     d = np.random.default_rng(1).normal(0.3, 1, (30, 3))
-    assert wilcoxon_p(d) == stats.wilcoxon(d.mean(1)).pvalue
-    assert wilcoxon_p(np.concatenate([d, np.zeros((9, 3))])) == stats.wilcoxon(d.mean(1)).pvalue
+    assert wilcoxon_p(d) == pytest.approx(stats.wilcoxon(d.mean(1)).pvalue, rel=1e-12)
+    assert wilcoxon_p(np.concatenate([d, np.zeros((9, 3))])) == wilcoxon_p(d)
     assert np.isnan(wilcoxon_p(np.zeros((9, 1))))
 
 

@@ -132,10 +132,10 @@ def test_it_is_printed_and_written_with_everything_escaped(pair: tuple[Any, Any]
 
 def test_runs_with_nothing_in_common_say_so(pair: tuple[Any, Any]) -> None:
     first, second = pair
-    second.rows["model"] = "other"
+    second.rows[["model", "model_name"]] = "other"
     with pytest.raises(BadValue, match="no image of the same model"):
         versus(first, second)
-    second.rows["model"] = "tiny"
+    second.rows[["model", "model_name"]] = "tiny"
     second.metrics = ()
     with pytest.raises(BadValue, match="no metric in common"):
         versus(first, second)

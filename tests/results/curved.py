@@ -26,6 +26,7 @@ class Known:
     calls: float
     optimised: Sequence[str] = ()
     model: str = "toy"
+    model_name: str | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -64,6 +65,7 @@ def write_run(
                     spent = {"calls": last * known.calls, "seconds": last * known.calls * CALL}
                     about = {
                         "model": known.model,
+                        "model_name": known.model_name,
                         **(method if isinstance(method, Arm) else Arm(method)).columns,
                         "prompt": f"prompt {prompt}",
                         "seed": seed,

@@ -149,8 +149,8 @@ def test_steps_are_an_arm_and_models_are_not(tmp_path):
     """Standard at 4 steps is all that 4 calls buy; with 8 the model as its card has it is what others must beat."""
     methods = {"standard": Known({1: 0.0}, 8), "cosine": Known({1: 0.3}, 16)}
     few = {
-        "standard": Known({1: -0.3}, 4, model="toy(steps=4)"),
-        "best_of(n=2)": Known({1: 0.2}, 8, model="toy(steps=4)"),
+        "standard": Known({1: -0.3}, 4, model="toy(steps=4)", model_name="toy"),
+        "best_of(n=2)": Known({1: 0.2}, 8, model="toy(steps=4)", model_name="toy"),
     }
     folder = tmp_path / "run"
     write_run(folder, methods)

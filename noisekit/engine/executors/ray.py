@@ -245,7 +245,7 @@ def _sendable(unit: Unit) -> Unit:
     """The unit; raises `NotSupported` when its model would have to travel with every one of them."""
     if isinstance(unit, Generation) and not isinstance(unit.job.source.given, str | Path):
         raise NotSupported(
-            f"model {unit.job.labels['model']!r} was given as an object, and the workers of executor 'ray' load models "
+            f"model {unit.job.model!r} was given as an object, and the workers of executor 'ray' load models "
             "themselves; give its name or folder, or use executor 'inprocess'"
         )
     return unit

@@ -67,7 +67,8 @@ class Line:
     def of(cls, cells: Cells, pace: Pace) -> Line:
         each = pace.seconds(cells.job) if cells.missing else 0.0
         return cls(
-            **cells.job.labels,
+            model=cells.job.model,
+            method=str(cells.job.arm),
             suite=cells.suite,
             done=len(cells.done),
             unscored=len(cells.unscored),

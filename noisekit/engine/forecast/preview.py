@@ -20,7 +20,7 @@ from noisekit.engine.checkpoints import covered
 from noisekit.engine.forecast.overview import Absent, Line, Overview, Pace, opened
 from noisekit.engine.missing import Contents, cells_of
 from noisekit.engine.resolve import Incompatible, climbed_rewards, distinct_suites
-from noisekit.engine.units import Job, at_most, labels_of
+from noisekit.engine.units import Job, at_most
 from noisekit.errors import NoisekitError, NotSupported
 from noisekit.hashing import digest
 from noisekit.methods import NoiseMethod
@@ -123,7 +123,7 @@ class _Known:
     def job(self, source: ModelSource, model: Model, method: NoiseMethod, budget: Budget, plan: Plan) -> Job:
         """The job of a resolved method, with the setting under which the store has its images, if it has any."""
         own = budget if method.horizon else Budget()
-        labels, arm = labels_of(model, method, own), Arm(str(method), own)
+        arm = Arm(str(method), own)
         unseen = {"control_scale": model.card.control_scale} if model.card.controlnet else {}
         about = {
             "model": self._models.get(model.label, unseen),
@@ -140,7 +140,8 @@ class _Known:
             convention=plan.noise,
             fields=fields,
             setting=row["setting"] if same else digest(about | {"name": model.label, **arm.columns}),
-            labels=labels,
+            model=model.label,
+            model_name=model.name,
             batch=model.card.batch,
             calls=at_most(method.cost(model).calls, own),
         )
