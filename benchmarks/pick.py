@@ -25,7 +25,7 @@ import noisekit as nk
 from noisekit.evaluation.best import race
 from noisekit.evaluation.statistics import STANDARD
 from noisekit.results.curves import costs
-from noisekit.results.judges import judged
+from noisekit.results.eligible import eligible
 
 BUDGETS = 10
 TRUTH = "truth"
@@ -96,8 +96,8 @@ def main() -> None:
 
 def regrets(run: nk.Run, halves: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Regret in truth (halves, budgets) by rule, and the budgets in calls."""
-    table = judged(run, run.curves(), TRUTH).table
-    held_out = [column for name, column in judged(run, table).columns.items() if name != TRUTH]
+    table = eligible(run, run.curves(), TRUTH).table
+    held_out = [column for name, column in eligible(run, table).columns.items() if name != TRUTH]
     settings = costs(table)
     budgets = np.geomspace(settings["calls"].min(), settings["calls"].max(), BUDGETS)
     prompts, draw = table["prompt"].unique(), np.random.default_rng(0)

@@ -197,7 +197,9 @@ def package(tmp_path, monkeypatch):
 
 def test_an_installed_package_adds_methods_and_takes_no_name_of_ours(package):
     with pytest.warns(UserWarning, match="'tests_theirs:ReNO' wants the name 'reno'"):
-        table = registry.with_installed({"reno": "noisekit.methods.reno:ReNO"}, entry_points(group="noisekit.methods"))
+        table = registry.with_installed(
+            {"reno": "noisekit.methods.reno:ReNO"}, entry_points(group="noisekit.methods")
+        )
     assert registry.load("method", "damped", table).__module__ == "tests_theirs"
     assert registry.load("method", "reno", table).__module__ == "noisekit.methods.reno"
     with pytest.raises(BadValue, match=r"'gone' cannot be imported from 'tests_theirs:Gone' .*reinstall"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from noisekit import registry
-from noisekit.app.device import Device, watched
+from noisekit.app.device import Device, progress_of
 from noisekit.app.offer import Offer
 from noisekit.comparison import compare
 from noisekit.engine.execute import Progress
@@ -84,4 +84,4 @@ def comparison(device: Device, offer: Offer, asked: Comparison, stop: Event) -> 
             notes = tuple(dict.fromkeys(str(one.message) for one in said if one.category is UserWarning))
         return Came(last, "stopped" if stop.is_set() and last.done < last.total else "done", notes)
 
-    yield from watched(work)
+    yield from progress_of(work)

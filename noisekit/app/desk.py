@@ -93,7 +93,7 @@ class Desk:
             stop.set()
 
 
-def told(work: Callable[[], str]) -> str:
+def outcome(work: Callable[[], str]) -> str:
     """What some work gives, or the sentence of what is wrong, as HTML."""
     try:
         return work()

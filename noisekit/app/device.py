@@ -51,7 +51,7 @@ class Device:
             self._timer.cancel()
 
 
-def watched(work: Callable[[Callable[[View], None]], View]) -> Iterator[View]:
+def progress_of(work: Callable[[Callable[[View], None]], View]) -> Iterator[View]:
     """What `work` shows while it runs in a thread of its own, and then what it returns; its error is raised here.
 
     Networks are so never run by the threads that answer browsers, which are others from one step of an iterator to the next.

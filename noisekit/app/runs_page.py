@@ -11,7 +11,7 @@ from noisekit import registry
 from noisekit.app import pieces
 from noisekit.app.comparing import Comparison, comparison
 from noisekit.app.controls import budget, whole
-from noisekit.app.desk import Desk, explained, told
+from noisekit.app.desk import Desk, explained, outcome
 from noisekit.app.try_page import DEVICE, usual_model
 from noisekit.registry import DEFAULT_METRICS
 
@@ -120,4 +120,4 @@ def _opened(desk: Desk, run: str | None) -> str:
         frame = f'<iframe src="{address}" title="{pieces.text(f"The report of {run}")}"></iframe>'
         return f"<p>{pieces.link(address, 'Open it alone')}</p>{frame}"
 
-    return told(work)
+    return outcome(work)

@@ -10,7 +10,7 @@ from threading import Event
 
 from torch import Tensor
 
-from noisekit.app.device import Device, watched
+from noisekit.app.device import Device, progress_of
 from noisekit.app.offer import Offer
 from noisekit.engine.resolve import check_climbed, warn_of_unread
 from noisekit.errors import NotSupported
@@ -84,7 +84,7 @@ def search(device: Device, offer: Offer, asked: Asked, stop: Event) -> Iterator[
             method.dependencies(model.device)  # loads the rewards; nobody's search pays for that
             seen = Seen(str(method), standard.images[0].cpu(), standard.cost, objective=method.objective)
             show(replace(seen, best=seen.standard))
-            watch = _Watch(seen, show, stop)
+            watch = _Recorder(seen, show, stop)
             result = chosen(model, asked.prompt, seeds=[asked.seed], budget=asked.budget, observe=watch)
             result.check_images()
             try:
@@ -95,12 +95,12 @@ def search(device: Device, offer: Offer, asked: Asked, stop: Event) -> Iterator[
             return replace(_found(watch.seen, result), handed=handed, notes=notes)
 
     try:
-        yield from watched(work)
+        yield from progress_of(work)
     finally:
         stop.set()  # nobody looks any more
 
 
-class _Watch:
+class _Recorder:
     """Shows the moments of a search, not all of them, and ends it where somebody wants it."""
 
     def __init__(self, seen: Seen, show: Callable[[Seen], None], stop: Event) -> None:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from noisekit.app import pieces
 from noisekit.app.controls import Control, budget, controls, expression, inside, whole
-from noisekit.app.desk import Desk, explained, told
+from noisekit.app.desk import Desk, explained, outcome
 from noisekit.app.searching import Asked, Seen, search
 from noisekit.handover import NOISE, HandedOver
 from noisekit.models.outline import NotLoaded
@@ -156,7 +156,7 @@ def _costs(desk: Desk, model: str, method: str, brackets: str, shown: Any) -> st
             cost = "what it costs is known when the model is loaded"
         return pieces.said(f"{chosen}: {cost}")
 
-    return told(work)
+    return outcome(work)
 
 
 def _handed(desk: Desk, seen: Seen) -> tuple[str, str]:

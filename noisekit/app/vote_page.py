@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from noisekit.app import pieces
-from noisekit.app.desk import Desk, told
+from noisekit.app.desk import Desk, outcome
 from noisekit.runs import load_run
 from noisekit.vote.questions import CRITERIA
 
@@ -42,7 +42,7 @@ def vote_page(desk: Desk) -> None:
             words = "vote; each voter takes a code, and nobody sees which method made which picture"
             return f"<p>{pairs} pairs: {pieces.link(reached, reached)}: {pieces.text(words)}</p>"
 
-        return told(work), told(lambda: _rates(desk, chosen))
+        return outcome(work), outcome(lambda: _rates(desk, chosen))
 
     def close_page() -> str:
         desk.voting.close()
@@ -51,7 +51,7 @@ def vote_page(desk: Desk) -> None:
     private: dict[str, Any] = {"api_visibility": "private"}
     serve.click(open_page, [run, methods, questions], [served, said], **private)
     close.click(close_page, None, served, **private)
-    run.input(lambda chosen: told(lambda: _rates(desk, chosen)), run, said, **private)
+    run.input(lambda chosen: outcome(lambda: _rates(desk, chosen)), run, said, **private)
     run.focus(lambda: gr.Dropdown(desk.offer.stores()), None, run, queue=False, **private)
 
 

@@ -20,7 +20,7 @@ from noisekit.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from noisekit.comparison.search import Found
+    from noisekit.comparison.search import SearchResult
     from noisekit.engine.forecast.overview import Absent, Overview
 
 Executor = Annotated[
@@ -105,7 +105,7 @@ def run(
         return tell(done, report=not no_report)
 
 
-def show_search(found: Found) -> None:
+def show_search(found: SearchResult) -> None:
     """The trials in order, and what the best of them is worth on other prompts."""
     from rich.table import Table
     from rich.text import Text

@@ -56,7 +56,7 @@ def status(
         found = overview(chosen, store=run)
         show(found)
         if why:
-            _show_why(found)
+            _show_reasons(found)
     _show_failures(loaded)
 
 
@@ -79,10 +79,10 @@ def _show_images(run: Run) -> None:
     say(f"{len(frame)} images, scored by {', '.join(run.metrics) or 'nothing'}")
 
 
-def _show_why(found: Overview) -> None:
+def _show_reasons(found: Overview) -> None:
     from rich.text import Text
 
-    from noisekit.engine.forecast.why import explain, explain_score
+    from noisekit.engine.forecast.explain import explain, explain_score
 
     jobs = {cells.job.setting: cells.job for cells in found.cells if cells.missing}
     lacking = Counter(name for cells in found.cells for _, metrics in cells.unscored for name in metrics)

@@ -40,7 +40,7 @@ COUNTED = ("calls", "equivalents")
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     trials: one row a trial: method, value (mean difference to standard on the prompts searched on; NaN where it failed),
@@ -56,7 +56,7 @@ class Found:
 
 def run_search(
     plan: Plan, *, store: str | Path | None = None, executor: str = "inprocess", progress: bool = True
-) -> Found:
+) -> SearchResult:
     """Run the search of a plan, or go on with it: tried on one half of the prompts, judged on the other.
 
     Args:
@@ -94,7 +94,7 @@ def run_search(
         raise BadValue(f"all {len(trials)} trials failed; `noisekit status {plan.folder(store)}` says why")
     best: NoiseMethod = trials["method"].iloc[trials["value"].argmax()]
     judged = runner.judged(best, judging)
-    return Found(wanted.metric, trials.assign(method=trials["method"].map(str)), best, judged)
+    return SearchResult(wanted.metric, trials.assign(method=trials["method"].map(str)), best, judged)
 
 
 class _Trials:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from noisekit.rewards.cards import kin, variants
+from noisekit.rewards.cards import same_weights, variants
 
 
 def in_hand(
@@ -23,7 +23,7 @@ def in_hand(
         backbone: of a metric or reward by its name; "" where it has none or nobody knows.
     """
     towers = {backbone(name) for name in climbed} - {""}
-    weights = frozenset[str]().union(*(kin(name) for name in climbed))
+    weights = frozenset[str]().union(*(same_weights(name) for name in climbed))
     return frozenset(climbed) | {name for name in metrics if name in weights or backbone(name) in towers}
 
 

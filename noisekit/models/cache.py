@@ -2,7 +2,7 @@
 
     need          a repository and what of it: a whole pipeline, one network's folder, or one file
     held          the folder of a need's snapshot where all of it is here
-    why_absent    what of it is not, or which other commit is here instead, and how that one is asked for
+    reason_absent    what of it is not, or which other commit is here instead, and how that one is asked for
 
 The cache is that of huggingface_hub, as any program left it: snapshots/COMMIT with links to files, of which a broken
 download leaves some that lead nowhere, and refs/NAME with the commit that the hub called so at the last download.
@@ -82,7 +82,7 @@ def is_begun(need: Need) -> bool:
     return any(any(path.iterdir()) for path in _snapshots(need.repo).values())
 
 
-def why_absent(need: Need) -> str:
+def reason_absent(need: Need) -> str:
     """What is not here of a need that is not held: the beginning of a sentence."""
     found = _snapshot(need)
     absent = _absent(need, found) if found is not None else ""

@@ -74,7 +74,7 @@ class Card:
         steps: of the sampler.
         guidance: scale of classifier-free guidance.
         eta: how much of the noise each step draws afresh, from 0 (the sampler as it is) to 1; makes the model "stochastic".
-        told_guidance: the network is given the guidance scale itself, which then costs no second evaluation.
+        guidance_embedded: the network is given the guidance scale itself, which then costs no second evaluation.
         timesteps: replace the even spacing of the steps.
         size: pixels, one number or (height, width).
         tokens: how many a long text encoder reads (None: as many as the pipeline's call asks for).
@@ -113,7 +113,7 @@ class Card:
     steps: int = 50
     guidance: float = 7.5
     eta: float = 0.0
-    told_guidance: bool = False
+    guidance_embedded: bool = False
     timesteps: tuple[int, ...] | None = None
     size: int | tuple[int, int] | None = None
     tokens: int | None = None

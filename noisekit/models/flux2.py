@@ -46,7 +46,7 @@ class Flux2(FlowModel):
         u = self.denoiser(
             hidden_states=x.flatten(2).transpose(1, 2),
             timestep=t.expand(n).to(x.dtype) / 1000,
-            guidance=torch.full((n,), guidance, device=x.device) if self.told_guidance else None,
+            guidance=torch.full((n,), guidance, device=x.device) if self.guidance_embedded else None,
             encoder_hidden_states=text["text"],
             txt_ids=places(1, 1, text["text"].shape[1]).to(x.device),
             img_ids=places(height, width, 1).to(x.device),
@@ -55,12 +55,12 @@ class Flux2(FlowModel):
         return u.transpose(1, 2).unflatten(2, (height, width))
 
     @property
-    def told_guidance(self) -> bool:
+    def guidance_embedded(self) -> bool:
         """Whether the transformer is told the guidance scale."""
         return bool(self.denoiser.config.guidance_embeds)
 
     def doubles(self, guidance: float) -> bool:
-        distilled = self.told_guidance or self.pipe.config.get("is_distilled", False)
+        distilled = self.guidance_embedded or self.pipe.config.get("is_distilled", False)
         return guided(guidance) and not distilled
 
     @property

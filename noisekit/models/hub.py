@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from noisekit.errors import BadValue, CorruptWeights
-from noisekit.models.cache import ONE_FILE, Need, held, lacking, why_absent
+from noisekit.models.cache import ONE_FILE, Need, held, lacking, reason_absent
 from noisekit.models.layout import SHARDS, WEIGHTS, check_headers, components, preferred, read_index
 
 #: What a component has besides weights.
@@ -106,7 +106,7 @@ def _here(need: Need, reason: str) -> tuple[Path, Fetched]:
     """What is on this machine, its headers read; `BadValue` with the reason why no more can be had where it is not whole."""
     snapshot = held(need)
     if snapshot is None:
-        raise BadValue(f"{why_absent(need)}, and {reason}")
+        raise BadValue(f"{reason_absent(need)}, and {reason}")
     index = read_index(snapshot) if need.pipeline else {}
     there = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*") if path.is_file()]
     paths = [snapshot / name for name in wanted(need, there, index)]

@@ -27,7 +27,7 @@ class Outline(Model):
         self.markers = frozenset(Marker(name) for name in card.abilities)
 
     def doubles(self, guidance: float) -> bool:
-        return guided(guidance) and not self.card.told_guidance
+        return guided(guidance) and not self.card.guidance_embedded
 
     @property
     def frames(self) -> int:

@@ -264,11 +264,11 @@ def _object(value: Any, known: dict[int, Any]) -> Any:
     if hasattr(value, "to_dict"):
         return [kind, settings(value)]
     if hasattr(value, "__dict__"):
-        return [kind, _told(value, known)]
+        return [kind, _described(value, known)]
     return kind if _ADDRESS.search(repr(value)) else repr(value)
 
 
-def _told(value: Any, known: dict[int, Any]) -> dict[str, Any]:
+def _described(value: Any, known: dict[int, Any]) -> dict[str, Any]:
     """An object's attributes, and its configuration where diffusers keeps one for it."""
     values = {name: own for name, own in vars(value).items() if name not in IDLE_NAMES}
     config = values.pop("_internal_dict", {})

@@ -92,7 +92,7 @@ def charts(
     whole = run.frame().assign(search=lambda frame: frame["method"])
     found: dict[str, list[Chart]] = {}
     for model, lines in ranked.models.items():
-        for metric in judges(ranked, model):
+        for metric in metrics_to_weigh(ranked, model):
             own = advice(run, lines, metric, curves if metric in curves else whole)
             drawn = [_chart(lines, own, metric, cost, styles, paths) for cost in _costs(lines)] if own else []
             found.setdefault(model, []).extend(chart for chart in drawn if chart is not None)
@@ -104,7 +104,7 @@ def _costs(lines: Sequence[Line]) -> tuple[str, str]:
     return "seconds", "equivalents" if all(line.equivalents > 0 for line in lines) else "calls"
 
 
-def judges(ranked: Ranking, model: str) -> list[str]:
+def metrics_to_weigh(ranked: Ranking, model: str) -> list[str]:
     """The metrics that cost is weighed against: those held out on a model, or all where none is."""
     return ranked.held_out(model) or list(ranked.metrics)
 

@@ -70,15 +70,15 @@ class Claims:
         return sum(row.figures["p"] <= 0.05 for row in self.rows if not row.optimised)
 
     @property
-    def standing(self) -> int:
+    def after_holm(self) -> int:
         return sum(row.stands for row in self.rows)
 
     @property
     def finding(self) -> str:
         """The outcome in one sentence."""
         return (
-            f"of {self.family} comparisons with standard, {self.alone} would be claimed one at a time, and {self.standing} "
-            "when all are asked at once (Holm, 5 %)."
+            f"of {self.family} comparisons with standard, {self.alone} would be claimed one at a time, and "
+            f"{self.after_holm} when all are asked at once (Holm, 5 %)."
         )
 
     @property

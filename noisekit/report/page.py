@@ -20,7 +20,7 @@ from noisekit.metrics.info import families
 from noisekit.output import output_file
 from noisekit.paths import given_path
 from noisekit.report.categories import categories
-from noisekit.report.chart import CANVAS, charts, judges
+from noisekit.report.chart import CANVAS, charts, metrics_to_weigh
 from noisekit.report.claims import claims, strengths
 from noisekit.report.correlation import correlation_table
 from noisekit.report.failures import failures
@@ -28,6 +28,7 @@ from noisekit.report.figure import MARKS, Look, looks
 from noisekit.report.first.gallery import gallery
 from noisekit.report.first.telling import RULE
 from noisekit.report.first.verdicts import verdicts
+from noisekit.report.leaderboard import leaderboards
 from noisekit.report.noise import noise_table
 from noisekit.report.parts import breakdown, by_kind
 from noisekit.report.paths import paths
@@ -40,7 +41,6 @@ from noisekit.report.published import beside, sources
 from noisekit.report.rendering import policy, rendered, script, styles
 from noisekit.report.reward_hacking import halves
 from noisekit.report.source import ReportedRun
-from noisekit.report.standing import standings
 from noisekit.report.sweeps import sweeps
 from noisekit.report.tables import Line, Ranking, ranking
 from noisekit.report.versus import LEGEND, Versus
@@ -104,7 +104,7 @@ def _content(run: ReportedRun) -> dict[str, Any]:
         "metrics": ranked.metrics,
         "truth": ranked.truth,
         "counts": {name: frame[name].nunique() for name in ("prompt", "seed")} | {"image": len(frame)},
-        "standings": standings(ranked),
+        "leaderboards": leaderboards(ranked),
         "diverse": any(line.diversity for line in ranked.lines),
         "methods": _methods(run, ranked.lines),
         "claims": told,
@@ -152,7 +152,7 @@ def _searches(run: ReportedRun, ranked: Ranking, looked: Mapping[str, Look]) -> 
     climbing = {
         model: [line for line in own if run.optimised(line.method)] for model, own in ranked.models.items()
     }
-    judge = {model: judges(ranked, model)[:1] for model in ranked.models}
+    judge = {model: metrics_to_weigh(ranked, model)[:1] for model in ranked.models}
     return {
         "search_plots": _drawn((m, search(traces, own, looked)) for m, own in ranked.models.items()),
         "path_plots": _drawn(

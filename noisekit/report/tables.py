@@ -166,8 +166,8 @@ def ranking(run: ReportedRun) -> Ranking:
     found = {model: ranks(frame[frame["model"] == model], rewards, run.shared) for model in models}
     ranked = {model: one for model, one in found.items() if one is not None}
     for model, lines in models.items():
-        standing = _order(lines, metrics, truth, ranked.get(model))
-        lines.sort(key=lambda line: (not line.is_standard, standing.get(line.method, math.inf)))
+        order = _order(lines, metrics, truth, ranked.get(model))
+        lines.sort(key=lambda line: (not line.is_standard, order.get(line.method, math.inf)))
     return Ranking(models, metrics, truth, ranked)
 
 

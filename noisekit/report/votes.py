@@ -1,4 +1,4 @@
-"""What people said of the images of a run, and how well the metrics foretold it."""
+"""What people said of the images of a run, and how well the metrics predicted it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Preferred:
 
 
 @dataclass(frozen=True)
-class Foretold:
+class Predicted:
     """On which share of some votes a metric preferred what the voter preferred."""
 
     question: str
@@ -39,10 +39,10 @@ class Foretold:
 
 @dataclass(frozen=True)
 class Votes:
-    """preferred: a row a question and two methods. foretold: a row a question and metric, and one for another voter."""
+    """preferred: a row a question and two methods. predicted: a row a question and metric, and one for another voter."""
 
     preferred: Sequence[Preferred]
-    foretold: Sequence[Foretold]
+    predicted: Sequence[Predicted]
 
 
 def votes(run: ReportedRun, labels: Mapping[str, str]) -> Votes | None:
@@ -61,8 +61,8 @@ def votes(run: ReportedRun, labels: Mapping[str, str]) -> Votes | None:
         for row in found.rates().to_dict("records")
     ]
     table = found.predictors().query("category == ''").sort_values("accuracy", ascending=False, kind="stable")
-    foretold = [
-        Foretold(
+    predicted = [
+        Predicted(
             row["question"],
             f"{row['metric']}{DAGGER if row['metric'] in climbed else ''}",
             row["votes"],
@@ -70,7 +70,7 @@ def votes(run: ReportedRun, labels: Mapping[str, str]) -> Votes | None:
         )
         for row in table.to_dict("records")
     ]
-    return Votes(preferred, foretold)
+    return Votes(preferred, predicted)
 
 
 def within(value: float, low: float, high: float) -> str:

@@ -25,7 +25,7 @@ from noisekit.evaluation.best import Race, race
 from noisekit.evaluation.statistics import STANDARD, prompt_mean
 from noisekit.results.calibration import Calibration, Mode, calibrations
 from noisekit.results.curves import costs
-from noisekit.results.judges import Judged, judged
+from noisekit.results.eligible import Eligible, eligible
 from noisekit.results.run import Run
 from noisekit.types import Arm
 
@@ -144,7 +144,7 @@ def pick(
     fewer than two prompts in common.
     """
     limits = _limits({"seconds": seconds, "calls": calls, "equivalents": equivalents, "peak_memory": memory})
-    by = judged(run, _of_model(run, model), metric, allow_optimised)
+    by = eligible(run, _of_model(run, model), metric, allow_optimised)
     settings, uncounted = _counted(costs(by.table), equivalents)
     settings["seconds"], source = _seconds(
         run, settings, "throughput" if throughput else "latency", device_scale
@@ -178,7 +178,7 @@ class _Field:
     reference: str
 
     @classmethod
-    def of(cls, run: Run, by: Judged, settings: pd.DataFrame, limits: Mapping[str, float]) -> _Field:
+    def of(cls, run: Run, by: Eligible, settings: pd.DataFrame, limits: Mapping[str, float]) -> _Field:
         fits = pd.Series(True, index=settings.index)
         for name, limit in limits.items():
             fits &= ~(settings[name] > limit * (1 + 1e-9))

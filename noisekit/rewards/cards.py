@@ -100,7 +100,7 @@ def variant(name: str) -> Variant:
 
 
 @cache
-def kin(name: str) -> frozenset[str]:
+def same_weights(name: str) -> frozenset[str]:
     """Rewards that read the same weights as this one, which is among them: climbing one climbs them all."""
     card = variants().get(name)
     if card is None:

@@ -31,7 +31,7 @@ _GRID = np.arange(SIZE, dtype=np.float32) + 0.5
 
 
 @dataclass(frozen=True)
-class Found:
+class Detected:
     """A thing in an image: shape is None where none fits; x, y: centre of mass, in 32 pixels."""
 
     colour: str
@@ -47,7 +47,7 @@ class Found:
 class Reading:
     """All that the checker sees; background is None where none is near, noise its deviation."""
 
-    objects: tuple[Found, ...]
+    objects: tuple[Detected, ...]
     background: str | None
     noise: float
 
@@ -110,7 +110,7 @@ def judge(reading: Reading, scene: Scene) -> Verdict:
     )
 
 
-def _stands(first: Found, second: Found, relation: str) -> bool:
+def _stands(first: Detected, second: Detected, relation: str) -> bool:
     """Whether the first thing stands in this relation to the second: at least 4 pixels, and mostly in that
     direction."""
     right, down = second.x - first.x, second.y - first.y
@@ -136,7 +136,7 @@ def read(image: ArrayLike) -> Reading:
     opacity = np.take_along_axis(along, nearest[..., None], -1)[..., 0]
     visible = (opacity > FAINT) & (np.linalg.norm(offset, axis=-1) > DISTANCE)
 
-    objects: list[Found] = []
+    objects: list[Detected] = []
     groups, number = ndimage.label(visible)
     for index in range(1, number + 1):
         group = groups == index
@@ -170,7 +170,7 @@ def _pixels(image: ArrayLike) -> np.ndarray:
     return pixels.reshape(3, SIZE, factor, SIZE, factor).mean((2, 4)).transpose(1, 2, 0)
 
 
-def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
+def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Detected]:
     """The things of one colour in a connected group of pixels."""
     if group.sum() < SMALLEST:
         return []
@@ -182,7 +182,7 @@ def _things(group: np.ndarray, opacity: np.ndarray, colour: int) -> list[Found]:
         if fits[0].overlap < OVERLAP:  # perhaps things that touch: they come apart where they are narrow
             fits = [_fit(piece) for piece in _apart(mask)]
         found += [
-            Found(COLOURS[colour], each.shape, each.x, each.y, each.area, min(peak, 1.0), each.sharpness)
+            Detected(COLOURS[colour], each.shape, each.x, each.y, each.area, min(peak, 1.0), each.sharpness)
             for each in fits
         ]
     return found

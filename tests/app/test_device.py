@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from noisekit.app.device import Device, watched
+from noisekit.app.device import Device, progress_of
 from noisekit.errors import BadValue
 from noisekit.plan.sources import ModelSource
 
@@ -92,7 +92,7 @@ def test_what_runs_is_watched_from_outside_and_the_newest_is_shown() -> None:
         return 100
 
     seen = []
-    for view in watched(work):
+    for view in progress_of(work):
         seen.append(view)
         ahead.set()
     assert seen[0] == 0 and seen[-1] == 100 and seen == sorted(set(seen))
@@ -103,6 +103,6 @@ def test_an_error_is_raised_where_somebody_watches() -> None:
         show(1)
         raise BadValue("no")
 
-    views = watched(work)
+    views = progress_of(work)
     with pytest.raises(BadValue, match="no"):
         list(views)

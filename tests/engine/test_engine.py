@@ -18,8 +18,8 @@ from torch import Tensor
 
 import noisekit as nk
 from noisekit.comparison import run_plan
+from noisekit.engine.forecast.explain import explain, explain_score
 from noisekit.engine.forecast.overview import overview
-from noisekit.engine.forecast.why import explain, explain_score
 from noisekit.engine.units import Generation, Scoring
 from noisekit.engine.worker import Resources
 from noisekit.errors import BadValue, NoisekitError

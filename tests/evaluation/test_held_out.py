@@ -6,7 +6,7 @@ import pytest
 
 import noisekit as nk
 from noisekit.evaluation.held_out import held_out, in_hand, published_backbone
-from noisekit.results.judges import judged
+from noisekit.results.eligible import eligible
 from noisekit.rewards.cards import checkpoints, variants
 from tests.results.curved import Known, write_run
 
@@ -71,7 +71,7 @@ def test_a_run_follows_it_by_the_families_that_it_recorded(tmp_path):
     run = write_run(tmp_path / "run", methods, metrics=("hps", "mps", "truth"), families={"mps": "hps"})
     assert run.optimised("climber") == {"hps", "mps"}
     assert run.optimised("honest") == frozenset()
-    assert list(judged(run, run.curves()).columns) == ["truth"]
+    assert list(eligible(run, run.curves()).columns) == ["truth"]
     assert run.tests().groupby("metric")["optimised"].sum().to_dict() == {"hps": 1, "mps": 1, "truth": 0}
     assert run.bradley_terry()["model"].unique().tolist() == ["toy"]
 
@@ -81,6 +81,7 @@ def test_the_rule_stands_in_one_place():
     wrong = [
         str(path.relative_to(PACKAGE))
         for path in sorted(PACKAGE.rglob("*.py"))
-        if "kin(" in path.read_text(encoding="utf-8") or "import kin" in path.read_text(encoding="utf-8")
+        if "same_weights(" in path.read_text(encoding="utf-8")
+        or "import same_weights" in path.read_text(encoding="utf-8")
     ]
     assert wrong == ["evaluation/held_out.py", "rewards/cards.py"]

@@ -35,7 +35,7 @@ def turbo() -> Any:
 @pytest.fixture(scope="module")
 def sprint() -> Any:
     card = Card(
-        "sprint", steps=1, guidance=4.5, told_guidance=True, markers=("differentiable",), dtype="fp32"
+        "sprint", steps=1, guidance=4.5, guidance_embedded=True, markers=("differentiable",), dtype="fp32"
     )
     return SanaSprint(sana(sprint=True), card)
 

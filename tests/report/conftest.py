@@ -185,7 +185,13 @@ def made(
                 for seed in range(seeds):
                     name = f"images/{model}-{methods.index(method)}-{number}-{seed}.png"
                     Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(folder / name)
-                    key = {"model": model, "model_name": model, "method": method, "prompt": prompt, "seed": seed}
+                    key = {
+                        "model": model,
+                        "model_name": model,
+                        "method": method,
+                        "prompt": prompt,
+                        "seed": seed,
+                    }
                     rows.append(
                         key
                         | {

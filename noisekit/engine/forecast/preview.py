@@ -196,7 +196,7 @@ def _lacking(
         for part in networks
         if not part.reward
     )
-    return (*models, *rewards, *judges), list(_reward_faults(climbed))
+    return (*models, *rewards, *judges), list(_reward_problems(climbed))
 
 
 def _model(model: Model) -> Absent | None:
@@ -214,7 +214,7 @@ def _parts(method: NoiseMethod, model: Model) -> Iterator[NoiseMethod]:
         yield from method.resolved(model).parts
 
 
-def _reward_faults(climbed: dict[str, list[str]]) -> Iterator[str]:
+def _reward_problems(climbed: dict[str, list[str]]) -> Iterator[str]:
     for weights, names in climbed.items():
         for name in names:
             if weights != "published" or name not in variants():

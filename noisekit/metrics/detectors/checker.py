@@ -18,7 +18,7 @@ from PIL.Image import Image
 from noisekit.errors import BadValue
 from noisekit.metrics.detectors.detection import Box, Detection
 from noisekit.world import read
-from noisekit.world.check import AREA, CENTRE, Found
+from noisekit.world.check import AREA, CENTRE, Detected
 from noisekit.world.render import SIZE
 
 #: Of a shape of radius 1 around its origin: how far it reaches to the left and right, up and down.
@@ -48,7 +48,7 @@ class Checker:
         return [detection(one, picture.width / SIZE) for one in reading.objects]
 
 
-def detection(found: Found, scale: float = 1.0) -> Detection:
+def detection(found: Detected, scale: float = 1.0) -> Detection:
     """A thing that the checker found, in pixels of an image `scale` times as large as its own."""
     shape = found.shape or "circle"
     radius = (found.area / AREA[shape]) ** 0.5

@@ -47,7 +47,10 @@ class Axis:
         low, high = min(known), max(known)
         apart = high - low > 1e-9 * max(abs(low), abs(high))
         margin = 0.08 * (high - low) if apart else 0.05 * abs(high) or 0.5
-        return cls(max(low - margin, within[0]), min(high + margin, within[1]), start, end)
+        ends = max(low - margin, within[0]), min(high + margin, within[1])
+        if ends[0] >= ends[1]:  # all of them lie beyond what they are said to lie in
+            ends = low - margin, high + margin
+        return cls(*ends, start, end)
 
     def at(self, value: float) -> float:
         kept = min(max(value, self.low), self.high)

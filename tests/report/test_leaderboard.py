@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from noisekit.report.leaderboard import Leaderboard, leaderboards
 from noisekit.report.page import render
-from noisekit.report.standing import Standing, standings
 from noisekit.report.tables import ranking
 from tests.report.conftest import RENO_LONG, SELECTION
 
 
-def standing(run: Any, model: str) -> Standing:
-    return standings(ranking(run))[model]
+def leaderboard(run: Any, model: str) -> Leaderboard:
+    return leaderboards(ranking(run))[model]
 
 
 def text(page: str) -> str:
@@ -23,7 +23,7 @@ def text(page: str) -> str:
 
 
 def test_methods_meet_only_where_neither_had_a_hand_in_the_metric(run: Any) -> None:
-    turbo = standing(run, "tiny-turbo")
+    turbo = leaderboard(run, "tiny-turbo")
     assert turbo.lead == "truth"
     assert turbo.held_out == ["aesthetic"]
     assert turbo.climbed == {"clip_score": ["reno(steps=20)", "reno(steps=10)"]} or turbo.climbed == {
@@ -31,14 +31,14 @@ def test_methods_meet_only_where_neither_had_a_hand_in_the_metric(run: Any) -> N
     }
     for place in turbo.places:  # two opponents, on aesthetic alone
         assert place.won + place.open + place.lost == 2
-    tiny = standing(run, "tiny")
+    tiny = leaderboard(run, "tiny")
     assert tiny.held_out == ["aesthetic", "clip_score"]
     assert [place.won + place.open + place.lost for place in tiny.places] == [2, 2]
 
 
 def test_a_real_gain_wins_its_duels_and_its_rank(run: Any) -> None:
     run.rows.loc[run.rows["method"] == SELECTION, ["aesthetic", "clip_score"]] += 100.0
-    standard, selection = standing(run, "tiny").places
+    standard, selection = leaderboard(run, "tiny").places
     assert (selection.won, selection.open, selection.lost) == (2, 0, 0)
     assert (standard.won, standard.open, standard.lost) == (0, 0, 2)
     assert (selection.rank, selection.interval) == ("1.0", "[1.0, 1.0]")
@@ -50,7 +50,7 @@ def test_who_optimises_everything_takes_metrics_from_itself_alone(
 ) -> None:
     everything = frozenset({"clip_score", "aesthetic"})
     monkeypatch.setattr(run, "optimised", lambda method: everything if method == RENO_LONG else frozenset())
-    turbo = standing(run, "tiny-turbo")
+    turbo = leaderboard(run, "tiny-turbo")
     assert turbo.held_out == []
     for place in turbo.places:
         assert place.rank == "–"
@@ -73,5 +73,5 @@ def test_the_page_says_who_wins_and_whether_it_is_real(run: Any) -> None:
         "In truth, of 2 methods, each looked at by itself, 1 better than standard beyond the interval, 0 worse"
         in words
     )
-    places = [page.index(f'id="{name}"') for name in ("first", "cost", "standing", "ranking")]
+    places = [page.index(f'id="{name}"') for name in ("first", "cost", "leaderboard", "ranking")]
     assert places == sorted(places)

@@ -37,7 +37,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Leaderboard:
     """The methods of one model in order.
 
     lead: the metric of the first verdict, the truth where there is one. held_out: the rewards that no method optimised.
@@ -60,12 +60,12 @@ class Standing:
         return line.comparisons[self.lead]
 
 
-def standings(ranked: Ranking) -> dict[str, Standing]:
+def leaderboards(ranked: Ranking) -> dict[str, Leaderboard]:
     """By model."""
-    return {model: _standing(ranked, model) for model in ranked.models if ranked.metrics}
+    return {model: _leaderboard(ranked, model) for model in ranked.models if ranked.metrics}
 
 
-def _standing(ranked: Ranking, model: str) -> Standing:
+def _leaderboard(ranked: Ranking, model: str) -> Leaderboard:
     lines, ranks = ranked.models[model], ranked.ranks.get(model)
     held_out = [metric for metric in ranked.held_out(model) if metric != ranked.truth]
     climbed = {
@@ -73,7 +73,7 @@ def _standing(ranked: Ranking, model: str) -> Standing:
         for metric in ranked.metrics
         if metric not in held_out and metric != ranked.truth
     }
-    return Standing(
+    return Leaderboard(
         [_place(line, lines, ranks, held_out) for line in lines],
         ranked.metrics[0],
         held_out,

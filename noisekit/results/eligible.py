@@ -25,7 +25,7 @@ ARM = ["model", "method"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Eligible:
     """Images of arms that all have all metrics. columns: of the metrics, by name. notes: what was left out."""
 
     table: pd.DataFrame
@@ -33,9 +33,9 @@ class Judged:
     notes: tuple[str, ...]
 
 
-def judged(
+def eligible(
     run: Run, table: pd.DataFrame, metric: str | Sequence[str] | None = None, allow_optimised: bool = False
-) -> Judged:
+) -> Eligible:
     """Of `curves` on one model, by one metric, several, or (None) all that may judge.
 
     Raises `BadValue` on metrics that the run has not, and on those that are no evidence unless `allow_optimised`.
@@ -71,7 +71,7 @@ def _voted(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     return table.merge(worth.drop(columns="image"), on=KEYS, how="left")
 
 
-def _complete(run: Run, table: pd.DataFrame, judges: Mapping[str, MetricInfo], asked: bool) -> Judged:
+def _complete(run: Run, table: pd.DataFrame, judges: Mapping[str, MetricInfo], asked: bool) -> Eligible:
     """Leave out metrics that some arm lacks, unless they were asked for or none would be left; then leave out those arms."""
     columns = {name: info.raw for name, info in judges.items()}
     known = table[ARM].join(table[list(columns.values())].notna()).groupby(ARM, sort=False).any()
@@ -98,4 +98,4 @@ def _complete(run: Run, table: pd.DataFrame, judges: Mapping[str, MetricInfo], a
             f"no standard image in run {str(run.folder)!r} was scored by {', '.join(columns)}; score them first, or "
             "judge by another metric"
         )
-    return Judged(kept, columns, tuple(notes))
+    return Eligible(kept, columns, tuple(notes))
