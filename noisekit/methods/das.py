@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.parameters import parameter
-from noisekit.methods.particles import Particles, gathered
-from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
+from noisekit.methods.particles import Particles, Walking, gathered
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS
 from noisekit.models.base import Conditioning, Marker, Model
 from noisekit.models.cards import Card
 from noisekit.noise import NoiseSource
@@ -31,7 +31,7 @@ from noisekit.types import Candidate, Cost
 
 
 @dataclass(frozen=True)
-class DAS(Rewarded):
+class DAS(Walking):
     """A candidate is a whole run: the best of K particles, with all noises of its walk. Takes the gradient of one step."""
 
     particles: int = parameter("walks K of a run", paper=4, at_least=1)
@@ -54,10 +54,6 @@ class DAS(Rewarded):
     def needs(self) -> tuple[Marker, ...]:
         return (Marker.STOCHASTIC, Marker.DIFFERENTIABLE)
 
-    @property
-    def injects(self) -> bool:
-        return True
-
     def usual(self, card: Card) -> Mapping[str, Any]:
         """γ with which λ is 1 at the published share of the steps: (1 + γ)^(0.87·n) = 2."""
         published = card.steps == 100
@@ -76,9 +72,6 @@ class DAS(Rewarded):
         backward = walk.denoiser / looks * steered
         once = Cost(walk.denoiser, backward, looks + 1, steered, (looks + 1) * rewards, steered * rewards)
         return once * self.particles
-
-    def delivers_images(self, _model: Model) -> bool:
-        return True
 
     def planned(self, candidates: int) -> DAS:
         """Start only as many runs as the budget allows."""

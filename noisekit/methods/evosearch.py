@@ -24,9 +24,9 @@ from torch import Tensor
 
 from noisekit.errors import BadValue
 from noisekit.methods.parameters import parameter
-from noisekit.methods.particles import best_walk, gathered
-from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
-from noisekit.models.base import Marker, Model
+from noisekit.methods.particles import Walking, best_walk, gathered
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS
+from noisekit.models.base import Model
 from noisekit.models.cards import Card
 from noisekit.noise import NoiseSource
 from noisekit.rewards import Precision
@@ -39,7 +39,7 @@ TOURNAMENT = 0.9
 
 
 @dataclass(frozen=True)
-class EvoSearch(Rewarded):
+class EvoSearch(Walking):
     """A candidate is the best walk of a generation, with all its noises; member 0 of the first is the standard one."""
 
     starts: str = parameter("the steps at which generations 1, 2, … begin", paper="0 20 30 40")
@@ -70,14 +70,6 @@ class EvoSearch(Rewarded):
     def horizon(self) -> int:
         return len(self.generations)
 
-    @property
-    def needs(self) -> tuple[Marker, ...]:
-        return (Marker.STOCHASTIC,)
-
-    @property
-    def injects(self) -> bool:
-        return True
-
     def usual(self, card: Card) -> Mapping[str, Any]:
         """The published starts, scaled to the steps of the model."""
         scaled = " ".join(str(start * card.steps // OF_STEPS) for start in STARTS)
@@ -104,9 +96,6 @@ class EvoSearch(Rewarded):
 
     def step_cost(self, model: Model) -> Cost:
         return max(self.schedule(model), key=lambda cost: cost.calls)
-
-    def delivers_images(self, _model: Model) -> bool:
-        return True
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
         reward, conditioning, deviations = (

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from noisekit.methods.parameters import parameter
-from noisekit.methods.particles import Particles, gathered
-from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
-from noisekit.models.base import Marker, Model
+from noisekit.methods.particles import Particles, Walking, gathered
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS
+from noisekit.models.base import Model
 from noisekit.models.cards import Card
 from noisekit.noise import NoiseSource
 from noisekit.rewards import Precision
@@ -37,7 +37,7 @@ PUBLISHED_STEPS = 100
 
 
 @dataclass(frozen=True)
-class FK(Rewarded):
+class FK(Walking):
     """A candidate is a whole run: the best of K particles, with all noises of its walk; particle 0 is the standard one."""
 
     particles: int = parameter("walks K of a run", paper=4, at_least=1)
@@ -59,14 +59,6 @@ class FK(Rewarded):
     def horizon(self) -> int:
         return self.runs
 
-    @property
-    def needs(self) -> tuple[Marker, ...]:
-        return (Marker.STOCHASTIC,)
-
-    @property
-    def injects(self) -> bool:
-        return True
-
     def usual(self, card: Card) -> Mapping[str, Any]:
         """The published points, scaled to the steps of the model."""
         share = card.steps / PUBLISHED_STEPS
@@ -82,9 +74,6 @@ class FK(Rewarded):
         looks, rewards = len(self.points(model.card.steps)), self.looks(model)
         walk = model.sample_cost() + Cost(decoder=looks, reward=(looks + 1) * rewards)
         return walk * self.particles
-
-    def delivers_images(self, _model: Model) -> bool:
-        return True
 
     def planned(self, candidates: int) -> FK:
         """Start only as many runs as the budget allows."""

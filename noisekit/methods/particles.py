@@ -14,9 +14,25 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from noisekit.models.base import Model
+from noisekit.methods.rewarded import Rewarded
+from noisekit.models.base import Marker, Model
 from noisekit.noise import NoiseSource
 from noisekit.types import Candidate
+
+
+class Walking(Rewarded):
+    """A method that chooses whole walks of a stochastic sampler by a reward, and brings their images."""
+
+    @property
+    def needs(self) -> tuple[Marker, ...]:
+        return (Marker.STOCHASTIC,)
+
+    @property
+    def injects(self) -> bool:
+        return True
+
+    def delivers_images(self, _model: Model) -> bool:
+        return True
 
 
 class Particles:

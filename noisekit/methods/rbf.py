@@ -22,16 +22,16 @@ from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
 from noisekit.methods.parameters import parameter
-from noisekit.methods.particles import walk_norms
-from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS, Rewarded
-from noisekit.models.base import Marker, Model
+from noisekit.methods.particles import Walking, walk_norms
+from noisekit.methods.rewarded import REWARD_DTYPE, REWARDS, WEIGHTS
+from noisekit.models.base import Model
 from noisekit.noise import NoiseSource
 from noisekit.rewards import Precision
 from noisekit.types import Candidate, Cost
 
 
 @dataclass(frozen=True)
-class RBF(Rewarded):
+class RBF(Walking):
     """One candidate: the end of the walk, with all its noises. What each step tries first is the standard image's noise."""
 
     evaluations: int = parameter("looks E at a step's outcome, for one image", paper=250, at_least=2)
@@ -46,14 +46,6 @@ class RBF(Rewarded):
     @property
     def horizon(self) -> int:
         return 1
-
-    @property
-    def needs(self) -> tuple[Marker, ...]:
-        return (Marker.STOCHASTIC,)
-
-    @property
-    def injects(self) -> bool:
-        return True
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -70,9 +62,6 @@ class RBF(Rewarded):
     def step_cost(self, model: Model) -> Cost:
         looks = model.predict_cost(model.card.guidance) * self.evaluations
         return looks + Cost(decoder=1, reward=self.looks(model)) * (self.evaluations + 1)
-
-    def delivers_images(self, _model: Model) -> bool:
-        return True
 
     def search(self, model: Model, prompts: Sequence[str], source: NoiseSource) -> Iterator[Candidate]:
         reward, conditioning, deviations = (

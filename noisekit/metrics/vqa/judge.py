@@ -10,15 +10,18 @@ loads as `AutoModelForImageTextToText` with its processor serves: Qwen3-VL, Qwen
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
 from noisekit.errors import BadValue
+from noisekit.metrics.base import Metric
+from noisekit.metrics.info import MetricInfo
+from noisekit.metrics.weights import folders, shown
 from noisekit.rewards import Precision
 from noisekit.rewards.checkpoint import finished, read_network
 from noisekit.rewards.folders import CONFIG, DAMAGE, damaged, folder_hash, require
@@ -97,6 +100,45 @@ class Judge:
         inputs["pixel_values"] = inputs["pixel_values"].to(self.network.dtype)
         logits: Tensor = self.network(**inputs, logits_to_keep=1).logits
         return logits[:, -1].float()
+
+
+class JudgeMetric(Metric):
+    """A metric of what a judge answers, a score from 0 to 1.
+
+    card: whose weights it takes. question: as the judge is asked. says: what the score is, before the judge's name.
+    """
+
+    name: ClassVar[str]
+    card: ClassVar[str]
+    question: ClassVar[str]
+    says: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ()
+    four_bit: ClassVar = False
+
+    def __init__(self, judge: Judge, weights: str) -> None:
+        self.judge, self._weights = judge, weights
+
+    @classmethod
+    def load(cls, weights: str, device: str | torch.device, dtype: Precision) -> Self:
+        return cls(Judge(folders(cls.card, weights)["judge"], device, dtype, cls.four_bit), shown(weights))
+
+    @property
+    def info(self) -> MetricInfo:
+        how = f", {self.judge.precision}" if self.judge.precision else ""
+        return MetricInfo(
+            name=self.name,
+            version=f"{self.says}{self.judge.name}{how}",
+            weights=self._weights,
+            family=self.judge.name,
+            low=0.0,
+            high=1.0,
+            tie=1e-4,
+            parts=self.parts,
+        )
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {"metric": self.name, "version": 1, "question": self.question, **self.judge.identity}
 
 
 def _rounded(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:

@@ -11,21 +11,17 @@ Its questions (geneval2_data.jsonl) are under CC BY-NC 4.0 and do not come with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, geometric_mean
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue
-from noisekit.metrics.base import Metric
-from noisekit.metrics.info import MetricInfo
-from noisekit.metrics.vqa.judge import Judge
-from noisekit.metrics.weights import folders, shown
+from noisekit.metrics.vqa.judge import JudgeMetric
 from noisekit.prompts import Prompt
 from noisekit.registry import printed
-from noisekit.rewards import Precision
 from noisekit.rewards.preprocess import to_pillow
 
 QUESTION = "{} Answer in one word."
@@ -34,42 +30,18 @@ NUMBERS = dict(zip("one two three four five six seven eight nine ten".split(), r
 LIST = "vqa_list"
 
 
-class SoftTIFA(Metric):
+class SoftTIFA(JudgeMetric):
     """Its weights are those of any vision-language model of transformers; questions come with the prompts' records."""
 
     name: ClassVar[str] = "soft_tifa"
-    four_bit: ClassVar = False
-    reads_record = True
-
-    def __init__(self, judge: Judge, weights: str) -> None:
-        self.judge, self._weights = judge, weights
-
-    @classmethod
-    def load(cls, weights: str, device: str | torch.device, dtype: Precision) -> Self:
-        folder = folders(SoftTIFA.name, weights)["judge"]
-        return cls(Judge(folder, device, dtype, cls.four_bit), shown(weights))
+    card = "soft_tifa"
+    question = QUESTION
+    says = "geometric mean over questions, "
+    parts = ("atoms",)
 
     @classmethod
     def applies(cls, prompt: Prompt) -> bool:
         return LIST in prompt.metadata
-
-    @property
-    def info(self) -> MetricInfo:
-        how = f", {self.judge.precision}" if self.judge.precision else ""
-        return MetricInfo(
-            name=self.name,
-            version=f"geometric mean over questions, {self.judge.name}{how}",
-            weights=self._weights,
-            family=self.judge.name,
-            low=0.0,
-            high=1.0,
-            tie=1e-4,
-            parts=("atoms",),
-        )
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return {"metric": self.name, "version": 1, "question": QUESTION, **self.judge.identity}
 
     def score(self, images: Tensor, prompts: Sequence[Prompt]) -> Tensor:
         pairs = [questions(prompt) for prompt in prompts]
