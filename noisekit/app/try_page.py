@@ -35,7 +35,12 @@ def try_page(desk: Desk) -> None:
                     list(offer.models), value=usual_model(desk), label="Model", elem_id="model"
                 )
                 seed = gr.Number(0, label="Seed", elem_id="seed", min_width=80)
-            method = gr.Dropdown(list(offer.methods), value=_first(desk), label="Method", elem_id="method")
+            method = gr.Dropdown(
+                list(offer.methods),
+                value=next((name for name in desk.offer.methods if name == "reno"), desk.offer.methods[0]),
+                label="Method",
+                elem_id="method",
+            )
             limits = _budget()
             with gr.Row():
                 begin = gr.Button("Search", variant="primary", elem_id="begin")
@@ -124,10 +129,6 @@ def _stopped(desk: Desk) -> Any:
 def usual_model(desk: Desk) -> str:
     """The model that answers at once, where it is offered."""
     return next((name for name in desk.offer.models if name == "tiny-turbo"), desk.offer.models[0])
-
-
-def _first(desk: Desk) -> str:
-    return next((name for name in desk.offer.methods if name == "reno"), desk.offer.methods[0])
 
 
 def _budget() -> list[gr.Textbox]:

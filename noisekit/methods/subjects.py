@@ -8,7 +8,6 @@ circle and square, "an astronaut riding a horse on Mars" astronaut, horse and Ma
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from noisekit.errors import BadValue
@@ -60,14 +59,13 @@ def tokens_of(tokenizer: Any, prompt: str, subjects: str | None) -> list[list[in
     length = tokenizer.model_max_length
     read = tokenizer(prompt, truncation=True, max_length=length, return_offsets_mapping=True)
     spans = subjects_of(prompt) if subjects is None else named_in(prompt, subjects)
-    tokens = [_within(read["offset_mapping"], span) for span in spans]
+    tokens = [
+        [i for i, (start, end) in enumerate(read["offset_mapping"]) if span[0] <= start < end <= span[1]]
+        for span in spans
+    ]
     if not any(tokens):
         why = "by the rule that noisekit has" if subjects is None else f"of subjects={subjects!r}"
         raise BadValue(
             f"prompt {prompt[:60]!r} has no subject {why} that the text encoder reads; name some, as in subjects='cat, dog'"
         )
     return [own for own in tokens if own]
-
-
-def _within(offsets: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[int]:
-    return [i for i, (start, end) in enumerate(offsets) if span[0] <= start < end <= span[1]]

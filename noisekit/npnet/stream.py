@@ -142,13 +142,9 @@ class Stream(IterableDataset[Batch]):
         owners = np.repeat(np.arange(len(counts)), counts)[self.order.numpy()]
         met, first = np.unique(owners, return_index=True)
         shards = met[np.argsort(first)]
-        ends = np.cumsum(counts[shards]) * self._bytes()
+        ends = np.cumsum(counts[shards]) * (2 * self._first[0].numel() * self._first.element_size())
         numbers = np.maximum(ends - 1, 0) // self.held
         return np.split(shards, np.flatnonzero(np.diff(numbers)) + 1)
-
-    def _bytes(self) -> int:
-        """Of a pair's noises."""
-        return 2 * self._first[0].numel() * self._first.element_size()
 
     @cached_property
     def _first(self) -> Tensor:

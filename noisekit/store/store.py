@@ -175,7 +175,7 @@ class Store:
         given = {"noise": noise} | ({} if injected is None else {"injected": injected})
         tensors = {name: tensor.float().contiguous().cpu() for name, tensor in given.items()}
         with kept(self.folder, "store"):
-            write_whole(self._noise_file(generation), save(tensors))
+            write_whole(self.folder / "noises" / f"{generation}.safetensors", save(tensors))
 
     def noise(self, generation: str) -> Tensor:
         """The noise (C, h, w) that was kept of an image; raises `BadValue` where there is none."""
@@ -201,6 +201,3 @@ class Store:
                 f"store {str(self.folder)!r} keeps no noise of image {generation!r}; noises are kept of images that "
                 "are made with `keep_noise: true`"
             ) from None
-
-    def _noise_file(self, generation: str) -> Path:
-        return self.folder / "noises" / f"{generation}.safetensors"

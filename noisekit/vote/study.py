@@ -127,7 +127,9 @@ class Study:
             raise BadValue(f"the code {voter!r} is none of this study's; ask for yours")
         with self._lock:
             own = self._voters[voter] if voter in self._voters else _Voter()
-            if own.open is not None and self._asks(own.open):
+            if own.open is not None and (
+                own.open.questions == self.questions and self.pair(own.open) is not None
+            ):
                 return own.open
             if self.rules.each is not None and self._done(own) >= self.rules.each:
                 return None
@@ -200,10 +202,6 @@ class Study:
 
     def _done(self, own: _Voter) -> int:
         return sum(ballot.ballot in self._voted for ballot in own.ballots)
-
-    def _asks(self, ballot: Ballot) -> bool:
-        """Whether a ballot of an earlier day still asks what the study asks, of images that it has."""
-        return ballot.questions == self.questions and self.pair(ballot) is not None
 
     def _show(self, ballot: Ballot, since: float) -> None:
         own = self._voters[ballot.voter]
