@@ -54,7 +54,7 @@ def noise(analysis: NoiseAnalysis, lines: Sequence[Line], styles: Mapping[str, L
             drawn += [panels.mark(*at, styles[label], size=0.8) for at in points]
         chance = [(x.at(one), y.at(other)) for one, other in zip(own[across], own["chance"], strict=True)]
         drawn.append(panels.curve(chance, "ink", 1, panels.DASHED))
-    below, high = panels.legend({label: styles[label] for label in rings}, grid.height)
+    below, high = panels.legend({label: styles[label] for label in rings} | {"by chance": None}, grid.height)
     return grid.svg([*drawn, *below], high)
 
 

@@ -174,8 +174,8 @@ def curve(points: Sequence[Place], colour: str, width: float = 2, dash: str = "n
     return f'<polyline points="{_joined(points)}" style="{style}"/>'
 
 
-def legend(entries: Mapping[str, Look], top: float, columns: int = 3) -> tuple[list[str], float]:
-    """Marks and what they stand for, in columns below `top`; and how high they are."""
+def legend(entries: Mapping[str, Look | None], top: float, columns: int = 3) -> tuple[list[str], float]:
+    """Marks and what they stand for, in columns below `top`, None for a dashed line; and how high they are."""
     drawn, y, tallest = [], top, 0
     for place, (label, look) in enumerate(entries.items()):
         column = place % columns
@@ -183,7 +183,11 @@ def legend(entries: Mapping[str, Look], top: float, columns: int = 3) -> tuple[l
             y, tallest = y + LINE * tallest + 8 * bool(place), 0
         lines, x = wrapped(label).split("\n"), WIDE / columns * column + 14
         tallest = max(tallest, len(lines))
-        drawn += [curve([(x - 10, y + 8), (x + 10, y + 8)], look.colour), mark(x, y + 8, look)]
+        ends = (x - 10, y + 8), (x + 10, y + 8)
+        if look is None:
+            drawn.append(line(*ends, "ink", 1, DASHED))
+        else:
+            drawn += [line(*ends, look.colour, 2), mark(x, y + 8, look)]
         drawn += [text(x + 16, y + 12 + LINE * n, one, "start") for n, one in enumerate(lines)]
     return drawn, y + LINE * tallest + 8 - top
 
