@@ -32,6 +32,7 @@ ROOMS = (
         "pictures",
         "inline",
         "card",
+        "image_prompts",
         "types",
         "noise",
         "cost",
@@ -148,6 +149,15 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as circle:
         pytest.fail(" → ".join(reversed(circle.args[1])))
+
+
+#: Folders of tests that are no room: what tests are made of.
+MATERIAL = {"data", "layouts", "oracle", "pipelines"}
+
+
+def test_tests_mirror_the_rooms() -> None:
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name[0] not in "._"}
+    assert folders <= {*ROOMS, *MATERIAL}
 
 
 PLAIN_LOADERS = {"yaml.SafeLoader"}  # it makes nothing but lists, mappings and plain values

@@ -14,7 +14,7 @@ from noisekit import registry
 from noisekit.cli import catalogue
 from noisekit.prompts import BUNDLED, load_prompts
 
-STORE = Path(__file__).parent / "data" / "store-1"
+STORE = Path(__file__).parents[1] / "data" / "store-1"
 NETWORKS = {"torch", "torchvision", "diffusers", "transformers", "open_clip"}
 #: Runs one command after the other and says of each how it ended and which libraries of `NETWORKS` there were by then.
 SCRIPT = f"""

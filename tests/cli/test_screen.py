@@ -24,7 +24,7 @@ from noisekit.shown import shown
 
 #: Sets the title, clears the screen, rings, goes back to overwrite, turns the reading order, opens a C1 sequence.
 HOSTILE = "a \x1b]0;OWNED\x07 red\r \x1b[2J circle \u202etxt.exe\u2066 \x9b31m [bold]loud[/bold] \x00\x7f\x0b"
-COMMANDS = Path(__file__).resolve().parents[1] / "noisekit" / "cli"
+COMMANDS = Path(__file__).resolve().parents[2] / "noisekit" / "cli"
 
 any_text = st.text(
     st.one_of(
@@ -213,7 +213,7 @@ HUNG_UP = ["--help", "list prompts", "status STORE", "report STORE --format late
 def test_a_command_that_nobody_reads_ends_quietly(
     command: str, streams: tuple[str, ...], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Path(__file__).parent / "data" / "store-1"
+    store = Path(__file__).parents[1] / "data" / "store-1"
     arguments = [str(store) if word == "STORE" else word for word in command.split()]
     written = "stderr" if command == "compare" else "stdout"  # wrong usage, as it names no store
     reader, writer = os.pipe()

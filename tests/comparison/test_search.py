@@ -64,7 +64,7 @@ class Linear(CountingModel):
 
 @pytest.fixture(autouse=True)
 def shifted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.METHODS, "shifted", "tests.engine.test_search:Shifted")  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.METHODS, "shifted", "tests.comparison.test_search:Shifted")  # type: ignore[arg-type]
 
 
 def plan(model: Any = None, trials: int = 6, **search: Any) -> nk.Plan:
