@@ -17,8 +17,12 @@ class Run(Results):
     """What a comparison came to: a store's images, scores and searches as tables, and a report."""
 
     def report(self) -> Path:
-        """Write report.html into the run's folder, and return its path."""
-        from noisekit.report import write_report  # with matplotlib, for which a look at a run need not wait
+        """Write report.html into the run's folder.
+
+        Returns:
+            The file.
+        """
+        from noisekit.report import write_report  # for which a look at a run need not wait
 
         return write_report(self, self.folder / "report.html")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from importlib.metadata import version
@@ -18,6 +19,22 @@ def test_every_public_name_is_there() -> None:
     assert noisekit.load_model.__module__.startswith("noisekit.models")
     with pytest.raises(AttributeError, match="'noisekit' has no attribute 'load_modle'"):
         _ = noisekit.load_modle
+
+
+def functions() -> list[str]:
+    names = [name for name in noisekit.__all__ if inspect.isfunction(getattr(noisekit, name))]
+    assert {"compare", "load_model", "pick"} <= set(names)
+    return names
+
+
+def test_every_public_function_says_what_it_takes_gives_and_refuses() -> None:
+    for name in functions():
+        function = getattr(noisekit, name)
+        said = inspect.getdoc(function) or ""
+        assert {"Returns:", "Raises:"} <= set(said.split()) or name == "parameter", name
+        _, _, arguments = said.partition("Args:")
+        lacking = [one for one in inspect.signature(function).parameters if f" {one}: " not in arguments]
+        assert not lacking, f"{name} does not say what {lacking} are"
 
 
 def test_the_version_is_the_installed_one() -> None:

@@ -37,6 +37,9 @@ def parameter(
         at_least: the smallest number that it may be.
         at_most: the largest.
         names: what a text names that lies on the machine or on a hub, such as "artefact" or "model"; "" otherwise.
+
+    Returns:
+        The field, for the body of a frozen dataclass.
     """
     metadata = {"doc": doc, "default": default, "at_least": at_least, "at_most": at_most, "names": names}
     if paper is not _NO_VALUE:

@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """name: of the metric and of its column. version: which definition of the score. weights: which set of them.
+    """What a metric is. Weights and family are "none" for a formula.
 
-    family: the backbone; metrics of one family are no independent witnesses. low, high: the range of the column, infinite
-    where nothing bounds it. tie: the largest difference that counts as none. parts: what the score is made of, each with a
-    column of its own. ground_truth: whether it says by construction if a prompt was fulfilled, so that reports put it before
-    all others. Weights and family are "none" for a formula; where a store was written before these facts were kept, texts
-    are "" and the range is NaN.
+    Args:
+        name: of the metric and of its column.
+        version: which definition of the score.
+        weights: which set of them.
+        family: the backbone; metrics of one family are no independent witnesses.
+        low: least value of the column, infinite where nothing bounds it.
+        high: the largest.
+        direction: "higher" or "lower", whichever is better.
+        tie: the largest difference that counts as none.
+        pairwise: whether the column is the preference over the standard image.
+        parts: what the score is made of, each with a column of its own.
+        ground_truth: whether it says by construction if a prompt was fulfilled, so that reports put it before all others.
     """
 
     name: str

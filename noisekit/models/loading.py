@@ -86,6 +86,9 @@ def load_model(
             frames, frame_guidance, fps, motion_bucket, noise_aug and decode_chunk, as on a `Card`; slicing and
             checkpointing, as in `Placement`.
 
+    Returns:
+        The model on its device, in the number type asked for.
+
     Raises:
         BadValue: on unknown names, and on files that are neither here nor within reach.
         CorruptWeights: on damaged files.

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from noisekit.errors import BadValue, unknown
+from noisekit.image_prompts import ControlledPrompt, ImagePrompt, pixels_of
 from noisekit.paths import given_path
 from noisekit.prompts.cards import SuiteCard, cards
 from noisekit.prompts.download import fetch
@@ -24,7 +25,6 @@ from noisekit.prompts.files import IMAGE, Record, checked_text, read_records
 from noisekit.prompts.fish import fish
 from noisekit.prompts.views import REVERSED, read_things, turntable
 from noisekit.registry import shortened
-from noisekit.types import ControlledPrompt, ImagePrompt, pixels_of
 
 #: Columns that sort prompts into categories, the most telling first; GenEval calls its tasks tags, GenEval 2 counts atoms.
 CATEGORIES = ("kind", "category", "tag", "challenge", "atom_count")
@@ -62,11 +62,14 @@ _NAME = re.compile(r"(?P<name>[\w-]+)(:(?P<category>[^=/\\]+))?(=(?P<copy>.+))?"
 
 @dataclass(frozen=True)
 class Prompt:
-    """One text; `kind` groups it in tables, `unseen` tells a scene with things held out of the tiny world's training.
+    """One text with what its source says of it.
 
-    metadata: everything that the source says besides the text. categories: those of its columns that sort prompts, such as
-    {"category": "Animals", "challenge": "Imagination"}; the first of them is the kind. A prompt with an image is an
-    `ImagePrompt`, whose pixels count in the id.
+    Args:
+        text: an `ImagePrompt` where it has an image, whose pixels count in the id.
+        kind: groups it in tables.
+        unseen: whether a scene has things that were held out of the tiny world's training; None of other prompts.
+        metadata: everything that the source says besides the text.
+        categories: those of its columns that sort prompts, such as {"category": "Animals"}; the first is the kind.
     """
 
     text: str

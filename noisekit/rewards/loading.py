@@ -27,9 +27,19 @@ def load_reward(
 ) -> Reward:
     """The reward called `name`; the same arguments give the same object, until `release` is called.
 
-    weights: "tiny", which ships with noisekit; "published", found in the hub's cache; the path of a file in a published
-    format, of a checkpoint folder, or of a folder of such folders by name. A formula such as "color_red" has none. dtype:
-    what networks compute in. Raises `BadValue` on unknown names and `CorruptWeights` on missing or damaged files.
+    Args:
+        name: as `noisekit list rewards` has it.
+        weights: "tiny", which ships with noisekit; "published", found in the hub's cache; the path of a file in a published
+            format, of a checkpoint folder, or of a folder of such folders by name. A formula such as "color_red" has none.
+        device: where its network lies.
+        dtype: what networks compute in.
+
+    Returns:
+        The reward, differentiable in the images.
+
+    Raises:
+        BadValue: on unknown names.
+        CorruptWeights: on missing or damaged files.
     """
     cls = registry.load("reward", name, registry.REWARDS)
     if cls.formula:
