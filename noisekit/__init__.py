@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from noisekit import errors
     from noisekit.comparison import compare, run_plan, run_search
+    from noisekit.image_prompts import ControlledPrompt, ImagePrompt
     from noisekit.methods import NoiseMethod, load_method
     from noisekit.methods.parameters import parameter
     from noisekit.metrics import Evaluator, Metric, MetricInfo, load_metric
@@ -25,17 +26,17 @@ if TYPE_CHECKING:
     from noisekit.results import pick
     from noisekit.rewards import Reward, load_reward
     from noisekit.runs import Run, load_run
-    from noisekit.types import Budget, Candidate, ControlledPrompt, Cost, ImagePrompt, NoiseResult
+    from noisekit.types import Budget, Candidate, Cost, NoiseResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Budget": "noisekit.types",
     "Candidate": "noisekit.types",
-    "ControlledPrompt": "noisekit.types",
+    "ControlledPrompt": "noisekit.image_prompts",
     "Cost": "noisekit.types",
     "Evaluator": "noisekit.metrics",
-    "ImagePrompt": "noisekit.types",
+    "ImagePrompt": "noisekit.image_prompts",
     "Metric": "noisekit.metrics",
     "MetricInfo": "noisekit.metrics",
     "Model": "noisekit.models",

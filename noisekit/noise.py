@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue
-from noisekit.types import Convention, noise_key
+from noisekit.image_prompts import noise_key
+from noisekit.types import Convention
 
 
 def generator(*key: object) -> torch.Generator:

@@ -13,8 +13,9 @@ from PIL import Image
 import noisekit as nk
 from noisekit.errors import NotSupported
 from noisekit.handover import NOISE, hand_over
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.models.analytic import AnalyticModel
-from noisekit.types import ControlledPrompt, NoiseResult
+from noisekit.types import NoiseResult
 from tests.pipelines import stable_diffusion
 
 PROMPT = "a \"red\" circle, ré{d}\n and a 'blue' square"

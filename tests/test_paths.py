@@ -12,10 +12,10 @@ from PIL import Image
 import noisekit as nk
 from noisekit.cli import main
 from noisekit.errors import BadValue, NoisekitError
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.paths import given_path
 from noisekit.prompts import load_prompts
 from noisekit.store.store import Store
-from noisekit.types import ControlledPrompt
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from PIL import Image
 
 from noisekit import pictures
 from noisekit.errors import BadValue
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.pictures import as_rgb, endings, is_foreign, read_picture
 from noisekit.store.png import read_image
-from noisekit.types import ControlledPrompt
 
 SIZE = (9, 6)
 

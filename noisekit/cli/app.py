@@ -222,12 +222,12 @@ def generate(
       noisekit generate "two blue squares" --model tiny-turbo --method reno --seed 7 -o squares.png
     """
     from noisekit.engine.resolve import check_climbed, warn_of_unread
+    from noisekit.image_prompts import ControlledPrompt, ImagePrompt
     from noisekit.methods import load_method
     from noisekit.methods.inputs import checked_prompts
     from noisekit.plan.sources import ModelSource
     from noisekit.results.frontier import AUTO, automatic
     from noisekit.store.png import write_png
-    from noisekit.types import ControlledPrompt, ImagePrompt
 
     budget = options.budget(seconds, calls, candidates, equivalents)
     auto = method == AUTO or (method is None and (seconds is not None or equivalents is not None))

@@ -17,7 +17,9 @@ import pandas as pd
 
 from noisekit.engine.resolve import Resolved
 from noisekit.engine.units import Cell, Generation, Job, Scoring, Unit, batches
+from noisekit.engine.worker import prompt_of
 from noisekit.errors import BadValue
+from noisekit.metrics import Evaluator
 from noisekit.plan.shard import Shard
 from noisekit.prompts import Prompt, PromptSuite
 from noisekit.store.columns import Form
@@ -220,3 +222,22 @@ def check_names(jobs: Sequence[Job], contents: Contents) -> None:
                 f"the store holds images of this very model as {stored[job.setting]!r}, and it is given as {name!r}; call "
                 "it as before, or use another store"
             )
+
+
+def remainder(unit: Unit, store: Store, evaluator: Evaluator) -> Iterator[Unit]:
+    """Units that cover the images and scores of a unit that the store lacks; images that are there are scored only."""
+    if isinstance(unit, Generation):
+        wanted = {cell.id for cell in unit.cells}
+        stored = (row for row in store.lines("rows") if row["id"] in wanted)
+        rows = {row["id"]: row for row in stored if store.has(row["image"])}
+        yield from unit.without(rows)
+        metrics = tuple(evaluator.metrics)
+    else:
+        rows, metrics = {row["id"]: row for row in unit.rows}, unit.metrics
+    scored = {row["score_id"] for row in store.lines("scores") if row["id"] in rows}
+    lacking: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for key, row in rows.items():
+        prompt = prompt_of(row)
+        own = [name for name in metrics if evaluator.score_id(key, name, prompt) not in scored]
+        lacking[tuple(own)].append(row)
+    yield from (Scoring(tuple(some), names) for names, some in lacking.items())

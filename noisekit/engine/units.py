@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
 from noisekit.hashing import digest
+from noisekit.image_prompts import noise_key
 from noisekit.methods import NoiseMethod
 from noisekit.models import Model
 from noisekit.plan.sources import ModelSource
 from noisekit.prompts import Prompt
 from noisekit.store.identity import generation_id, setting_fields
 from noisekit.store.store import Row
-from noisekit.types import Arm, Budget, Convention, noise_key
+from noisekit.types import Arm, Budget, Convention
 
 Item = TypeVar("Item")
 Batch = tuple[list[Prompt], list[int]]

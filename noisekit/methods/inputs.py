@@ -7,7 +7,8 @@ from typing import Any
 
 from noisekit import registry
 from noisekit.errors import BadValue
-from noisekit.types import LARGEST_SEED, LONGEST_PROMPT, ImagePrompt
+from noisekit.image_prompts import ImagePrompt
+from noisekit.types import LARGEST_SEED, LONGEST_PROMPT
 
 
 def checked_prompts(prompts: str | Sequence[str]) -> list[str]:

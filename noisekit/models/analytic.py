@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from noisekit.cost import counted
+from noisekit.image_prompts import noise_key
 from noisekit.models.base import Conditioning, Marker, Model, guided, without_injected
 from noisekit.models.cards import Card
 from noisekit.noise import generator
 from noisekit.solvers import DDIM, FlowGrid, Grid, scheduler_grid
-from noisekit.types import noise_key
 
 
 class AnalyticModel(Model):

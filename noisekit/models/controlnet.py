@@ -14,10 +14,10 @@ from torch import Tensor
 
 from noisekit.errors import BadValue
 from noisekit.flops import SPECIMEN
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.models.base import Conditioning
 from noisekit.models.sdxl import SDXLModel
 from noisekit.registry import shortened
-from noisekit.types import ControlledPrompt
 
 if TYPE_CHECKING:
     from PIL.Image import Image

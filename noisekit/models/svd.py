@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
+from noisekit.image_prompts import ImagePrompt
 from noisekit.models.base import Conditioning, Model
 from noisekit.models.cards import Card, FrameGuidance
 from noisekit.models.memory import recomputed
@@ -33,7 +34,6 @@ from noisekit.models.sv3d import OrbitPipeline, guidance_by_frame
 from noisekit.noise import generator
 from noisekit.registry import shortened
 from noisekit.solvers import DiffusionGrid, sampler_grid
-from noisekit.types import ImagePrompt
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -16,8 +16,9 @@ from typing import Any
 
 from noisekit.errors import BadValue
 from noisekit.files import check_file
+from noisekit.image_prompts import ImagePrompt
 from noisekit.registry import shortened
-from noisekit.types import LONGEST_PROMPT, ImagePrompt
+from noisekit.types import LONGEST_PROMPT
 
 #: Names of the column that holds the text, in order of preference; case does not matter.
 COLUMNS = ("prompt", "prompts", "text", "caption")

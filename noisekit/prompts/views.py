@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noisekit.errors import BadValue
+from noisekit.image_prompts import ImagePrompt
 from noisekit.paths import given_path
 from noisekit.pictures import endings, read_picture
-from noisekit.types import ImagePrompt
 
 if TYPE_CHECKING:
     from PIL.Image import Image

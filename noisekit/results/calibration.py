@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from noisekit.errors import BadValue
-from noisekit.results.columns import CALLS
+from noisekit.results.rows import CALLS
 from noisekit.results.run import Run
 from noisekit.store.manifest import machine
 

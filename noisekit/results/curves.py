@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from noisekit.results.columns import BUDGET, CALLS, SPENT
+from noisekit.results.rows import BUDGET, CALLS, SPENT
 from noisekit.types import Arm
 
 KEYS = ["model", "method", "prompt", "seed"]

@@ -23,7 +23,7 @@ from noisekit.methods.rewarded import Rewarded
 from noisekit.models import Model, load_model
 from noisekit.noise import NoiseSource
 from noisekit.results.calibration import Calibration, Mode
-from noisekit.results.columns import CALLS
+from noisekit.results.rows import CALLS
 from noisekit.results.run import Run
 from noisekit.rewards import Precision, load_reward
 from noisekit.store.manifest import hardware

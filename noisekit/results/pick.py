@@ -135,13 +135,24 @@ def pick(
 ) -> Choice:
     """The method and parameters to use for one image within a budget.
 
-    seconds, calls, equivalents, memory (bytes): the limits; see `Cost`. metric: one, or several by mean rank (None: all
-    that no method of the model optimised). model: needed where a run holds several. throughput: seconds in batches instead
-    of at batch 1. device_scale: how many times as long the device takes that it is for; "auto" times this machine.
-    allow_optimised: let optimised metrics judge.
+    Args:
+        run: what was measured.
+        seconds: the most that an image may take; see `Cost`, and so for the other limits.
+        calls: of the denoiser.
+        equivalents: operations of all networks, in evaluations of the denoiser.
+        memory: bytes.
+        metric: one, or several by mean rank (None: all that no method of the model optimised).
+        model: needed where a run holds several.
+        throughput: seconds in batches instead of at batch 1.
+        device_scale: how many times as long the device takes that it is for; "auto" times this machine.
+        allow_optimised: whether optimised metrics count as evidence.
 
-    Raises `BadValue` where nothing fits the limits, where a metric is missing or no evidence, and where the settings have
-    fewer than two prompts in common.
+    Returns:
+        The setting, what it gains over standard sampling, the runner-up, and what twice the budget would buy.
+
+    Raises:
+        BadValue: where nothing fits the limits, where a metric is missing or no evidence, and where the settings have fewer
+            than two prompts in common.
     """
     limits = _limits({"seconds": seconds, "calls": calls, "equivalents": equivalents, "peak_memory": memory})
     by = eligible(run, _of_model(run, model), metric, allow_optimised)

@@ -1,19 +1,14 @@
-"""A run: what a store holds, as tables.
-
-A store may hold more than is shown. When a model's weights, a method's version or a metric's weights have changed since,
-tables show the newest only: for each model the images of the identity that was asked for last, and so on.
-"""
+"""A run: what a store holds, as tables. Of what was made or scored anew they show the newest only; see `rows`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from noisekit.errors import BadValue, unknown
 from noisekit.evaluation import diversity
@@ -25,16 +20,24 @@ from noisekit.evaluation.held_out import held_out, in_hand, published_backbone
 from noisekit.evaluation.noise_analysis import NoiseAnalysis, noise_analysis
 from noisekit.evaluation.statistics import STANDARD, correlations, summary
 from noisekit.evaluation.wins import duels
-from noisekit.hashing import digest
 from noisekit.metrics.info import MetricInfo, preference
 from noisekit.paths import given_path
-from noisekit.results.columns import ABOUT, ARM, BUDGET, FORMS, FOUND, SPENT, TRACED, UNCOUNTED
 from noisekit.results.curves import curves
 from noisekit.results.export import write_table
-from noisekit.store.failures import unresolved
+from noisekit.results.rows import (
+    ABOUT,
+    ARM,
+    FOUND,
+    SPENT,
+    TRACED,
+    UNCOUNTED,
+    last_of,
+    records,
+    shown_rows,
+    unresolved,
+)
 from noisekit.store.lines import Row
 from noisekit.store.store import Kind, Store
-from noisekit.types import Arm
 from noisekit.vote.votes import Votes
 
 if TYPE_CHECKING:
@@ -46,11 +49,7 @@ class Run:
 
     def __init__(self, store: Store) -> None:
         self.folder, self.manifest, self._store = store.folder, store.manifest, store
-        rows, self.arms = _by_arm(store.columns("rows", FORMS))
-        models, settings = _asked(store.lines("settings"))
-        rows = _newest(rows, ["model"], "model_id", models)
-        rows = _newest(rows, ["model", "method"], "setting", settings)
-        self._rows = _distinct(_last(rows, ["id"]))
+        self._rows, self.arms = shown_rows(store)
         self._scores = store.scores(self._rows["id"].tolist())
         self._metrics = {row["metric_id"]: MetricInfo.read(row) for row in store.lines("metrics")}
         self._check_scores()
@@ -83,7 +82,7 @@ class Run:
     def metric_info(self) -> Mapping[str, MetricInfo]:
         """What each metric is: definition, weights, backbone, range, direction and tie, in the order of `metrics`."""
         found = {}
-        for row in _records(self._scores.metrics):
+        for row in records(self._scores.metrics):
             info = self._metrics.get(row["metric_id"])
             if info is None or info.name != row["metric"]:
                 raise BadValue(
@@ -253,7 +252,7 @@ class Run:
     def _distances(self) -> list[Row]:
         """The newest measurement of each setting and prompt, by the newest embedding."""
         keys = ["setting", "prompt_id"]
-        shown = _records(_last(self._rows, keys)[[*keys, *TRACED[:3]]])
+        shown = records(last_of(self._rows, keys)[[*keys, *TRACED[:3]]])
         about = {(row["setting"], row["prompt_id"]): row for row in shown}
         lines = self._store.lines("diversity")
         last = {
@@ -276,7 +275,7 @@ class Run:
 
     def _recorded(self, kind: Kind) -> list[tuple[Row, Row]]:
         """Model, method, prompt and seed of each image beside its line of another kind."""
-        images = {row.pop("id"): row for row in _records(self._rows[["id", *TRACED[:4]]])}
+        images = {row.pop("id"): row for row in records(self._rows[["id", *TRACED[:4]]])}
         lines = {row["id"]: row for row in self._store.lines(kind) if row["id"] in images}
         return [(images[key], row) for key, row in lines.items()]
 
@@ -292,7 +291,7 @@ class Run:
         return {(model, method): fields[key] for model, method, key in shown if key in fields}
 
     def failures(self) -> pd.DataFrame:
-        """One row an image that could not be made, or not be scored by a metric, and why; see `failures.unresolved`."""
+        """One row an image that could not be made, or not be scored by a metric, and why; see `rows.unresolved`."""
         return unresolved(self._store)
 
     def optimised(self, method: str) -> frozenset[str]:
@@ -366,69 +365,3 @@ def _of_standard(frame: pd.DataFrame, table: pd.DataFrame, column: str) -> pd.Se
     keys = ["model", "prompt", "seed"]
     standard = frame.loc[frame["method"] == STANDARD].set_index(keys)[column]
     return standard.reindex(pd.MultiIndex.from_frame(table[keys])).set_axis(table.index)
-
-
-def _records(table: pd.DataFrame) -> list[Row]:
-    return cast(list[Row], table.to_dict("records"))
-
-
-def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in which a text that came with several control images is several prompts: everything is paired by the text."""
-    if rows["prompt_id"].nunique() <= rows["prompt"].nunique():
-        return rows
-    several = rows["prompt"][rows.duplicated(["model", "method", "prompt", "seed"])].unique()
-    text = rows["prompt"].astype(object)
-    return rows.assign(
-        prompt=text.where(~text.isin(several), text + " · " + rows["prompt_id"].astype(object))
-    )
-
-
-def _by_arm(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Arm]]:
-    """Rows whose method is the arm as it prints, and the arms by that."""
-    each = rows[["method", *BUDGET]].drop_duplicates()
-    arms = [Arm.read(row) for row in _records(each)]
-    names = each.assign(arm=[str(arm) for arm in arms])
-    named = rows.merge(names, on=["method", *BUDGET], how="left")["arm"]
-    bare = rows["model_name"].fillna(rows["model"])
-    named_rows = rows.assign(method=named.to_numpy(), expression=rows["method"], model_name=bare)
-    return named_rows, {str(arm): arm for arm in arms}
-
-
-#: By the names of a group, the identity that was asked for last.
-Asked = Mapping[tuple[str, ...], str]
-
-
-def _asked(settings: Sequence[Row]) -> tuple[Asked, Asked]:
-    """Of every model, and of every method on it, the one that was asked for last."""
-    models: dict[tuple[str, ...], str] = {}
-    methods: dict[tuple[str, ...], str] = {}
-    for row in settings:
-        methods[row["model"], str(Arm.read(row))] = row["setting"]
-        models[row["model"],] = digest(row["fields"]["model"])
-    return models, methods
-
-
-def _newest(rows: pd.DataFrame, group: list[str], identity: str, asked: Asked) -> pd.DataFrame:
-    """Of each group the rows that share the identity last asked for, or that of its last row where it has none of that."""
-    number = rows.groupby(group, sort=False, dropna=False).ngroup().to_numpy()
-    last = rows[identity].to_numpy()[_places(number)]
-    first = rows[group].iloc[np.unique(number, return_index=True)[1]].itertuples(index=False, name=None)
-    wanted = np.array([asked.get(key, own) for key, own in zip(first, last, strict=True)], dtype=object)
-    there = np.zeros(len(last), dtype=bool)
-    own = rows[identity].to_numpy()
-    there[number[own == wanted[number]]] = True
-    kept = own == np.where(there, wanted, last)[number]
-    return rows if kept.all() else rows[kept].reset_index(drop=True)
-
-
-def _last(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Of each group the last row, in the order of their first ones."""
-    number = rows.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
-    return rows.take(_places(number)).reset_index(drop=True)
-
-
-def _places(number: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Where each of the numbers 0, 1, … stands last."""
-    places = np.zeros(number.max(initial=-1) + 1, dtype=np.int64)
-    np.maximum.at(places, number, np.arange(len(number)))
-    return places

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from noisekit.hashing import digest
-from noisekit.types import Budget, Convention, pixels_of
+from noisekit.image_prompts import pixels_of
+from noisekit.types import Budget, Convention
 
 if TYPE_CHECKING:
     from noisekit.methods import NoiseMethod
@@ -33,11 +34,6 @@ def setting_fields(
     if budget.equivalents is None:  # a limit of younger age than the identities of images made without it
         del limits["equivalents"]
     return values | {"budget": limits, "noise": convention}
-
-
-def setting_id(model: Model, method: NoiseMethod, budget: Budget, convention: Convention) -> str:
-    """The hash of `setting_fields`."""
-    return digest(setting_fields(model, method, budget, convention))
 
 
 def generation_id(setting: str, prompt: str, seed: int) -> str:

@@ -27,8 +27,7 @@ import msgspec
 
 from noisekit.errors import BadValue, NoisekitError
 from noisekit.store.schema import Voter
-from noisekit.vote.page import written
-from noisekit.vote.showing import picture
+from noisekit.vote.showing import picture, written
 from noisekit.vote.study import Ballot, Study
 from noisekit.web.access import is_foreign, is_here, is_token
 from noisekit.web.throttle import Throttle

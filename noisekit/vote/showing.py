@@ -1,4 +1,6 @@
-"""The pictures of a ballot as a browser gets them: pixels and nothing else.
+"""What a browser gets: the page, and the pictures of a ballot, pixels and nothing else.
+
+The page is one, served or static, which differ in where ballots come from and votes go.
 
 A stored image carries its method and prompt as text, and its name is that of its setting; both stay here. Noise, which
 stands in for an image in an attention pair, is drawn at the size of the image beside it, the same whenever it is asked for.
@@ -7,6 +9,7 @@ stands in for an image in an attention pair, is drawn at the size of the image b
 from __future__ import annotations
 
 import io
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,13 @@ from PIL import Image
 from noisekit.paths import path_within
 from noisekit.pictures import read_picture
 from noisekit.vote.study import NOISE, Ballot
+
+
+def written(*scripts: str) -> str:
+    """The page with the scripts that it takes its ballots from, before its own."""
+    page = (files("noisekit.vote") / "page.html").read_text(encoding="utf-8")
+    tags = "".join(f'<script src="{script}" defer></script>\n' for script in (*scripts, "page.js"))
+    return page.replace("<!-- scripts -->\n", tags)
 
 
 def picture(folder: Path, ballot: Ballot, side: str) -> bytes:

@@ -21,8 +21,7 @@ from typing import Any
 
 from noisekit.errors import BadValue
 from noisekit.files import whole_folder
-from noisekit.vote.page import written
-from noisekit.vote.showing import picture
+from noisekit.vote.showing import picture, written
 from noisekit.vote.study import NOISE, Study
 
 #: Sheets where nobody's code was given.

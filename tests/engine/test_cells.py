@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from noisekit.hashing import digest
 from noisekit.metrics import Evaluator
 from noisekit.models.analytic import AnalyticModel
 from noisekit.prompts import Prompt
-from noisekit.store.identity import generation_id, setting_id
+from noisekit.store.identity import generation_id, setting_fields
 
 
 @given(
@@ -34,6 +35,10 @@ def test_batches_cover_the_missing_cells_once(
     assert len(cells) == len(set(cells))
     assert set(cells) == {(p.id, seed) for p in records for seed in range(seeds)} - finished
     assert all(1 <= len(some) * len(numbers) <= size for some, numbers in planned)
+
+
+def setting_id(*decided: Any) -> str:
+    return digest(setting_fields(*decided))
 
 
 def test_a_hash_is_of_values_and_not_of_how_they_are_written() -> None:

@@ -29,7 +29,7 @@ from noisekit.comparison import run_plan  # noqa: E402
 from noisekit.engine.executors import load_executor  # noqa: E402
 from noisekit.engine.executors.cluster import Machines  # noqa: E402
 from noisekit.engine.executors.ray import check_shared  # noqa: E402
-from noisekit.engine.executors.remainder import remainder  # noqa: E402
+from noisekit.engine.missing import remainder  # noqa: E402
 from noisekit.engine.units import (  # noqa: E402
     Generation,
     Job,

@@ -7,11 +7,12 @@ import torch
 from PIL import Image
 
 from noisekit.cost import counted
+from noisekit.image_prompts import ControlledPrompt, ImagePrompt
 from noisekit.methods import load_method
 from noisekit.models.analytic import AnalyticModel
 from noisekit.noise import NoiseSource
 from noisekit.registry import METHODS
-from noisekit.types import COUNTED, ControlledPrompt, ImagePrompt
+from noisekit.types import COUNTED
 from tests.methods.test_laws import SEARCHES
 
 REWARD = "rewards='clip_score:1', weights='tiny'"

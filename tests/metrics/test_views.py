@@ -12,11 +12,11 @@ from PIL import Image
 
 import noisekit as nk
 from noisekit.errors import BadValue, CorruptWeights, NotSupported
+from noisekit.image_prompts import ImagePrompt
 from noisekit.metrics import load_metric
 from noisekit.metrics.views import LPIPS
 from noisekit.prompts.views import truth
 from noisekit.store.png import read_image
-from noisekit.types import ImagePrompt
 from noisekit.world.turntable import suite, turn
 
 METRICS = ["clip_s", "psnr", "ssim"]

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from noisekit import registry
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.methods import load_method
 from noisekit.models import Marker
 from noisekit.models.building import build
@@ -15,7 +16,6 @@ from noisekit.models.loading import ADAPTERS, assemble
 from noisekit.models.memory import Placement
 from noisekit.models.outline import Outline
 from noisekit.noise import NoiseSource
-from noisekit.types import ControlledPrompt
 from tests.pipelines import controlled_sdxl, lcm_sdxl, sdxl, stable_diffusion
 
 EDGES = Image.linear_gradient("L")

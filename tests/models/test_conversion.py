@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from noisekit.cli import app
 from noisekit.errors import BadValue, CorruptWeights
+from noisekit.image_prompts import ImagePrompt
 from noisekit.models import load_model
 from noisekit.models.cards import cards
 from noisekit.models.conversion import convert, key_map, renamed
 from noisekit.models.places import converted_folder, needs, pipeline_folder
 from noisekit.noise import NoiseSource
-from noisekit.types import ImagePrompt
 
 #: The published configurations, but narrow and shallow.
 TOY = {name: dict(config) for name, config in key_map()["configs"].items()}

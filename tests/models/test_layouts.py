@@ -9,6 +9,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from noisekit.errors import BadValue
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.methods import load_method
 from noisekit.models import load_model
 from noisekit.models.cards import DTYPES, cards
@@ -16,7 +17,6 @@ from noisekit.models.hub import wanted
 from noisekit.models.layout import read_index
 from noisekit.models.places import PARTS, needs, presence
 from noisekit.noise import NoiseSource
-from noisekit.types import ControlledPrompt
 from tests.layouts import REPOSITORIES, publish, stored
 from tests.layouts.repositories import Network
 

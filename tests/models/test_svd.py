@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
+from noisekit.image_prompts import ImagePrompt
 from noisekit.methods import load_method
 from noisekit.models import load_model
 from noisekit.models.outline import outline
 from noisekit.models.sv3d import guidance_by_frame
 from noisekit.noise import NoiseSource
 from noisekit.solvers import DDIM, Euler
-from noisekit.types import ImagePrompt
 from tests.pipelines import svd
 
 KINDS = [False, True]

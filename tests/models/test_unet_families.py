@@ -10,11 +10,11 @@ from PIL import Image
 
 from noisekit.cost import Meter
 from noisekit.errors import BadValue
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.methods import load_method
 from noisekit.models import Marker, load_model
 from noisekit.models.precision import overflows
 from noisekit.noise import NoiseSource
-from noisekit.types import ControlledPrompt
 from tests.pipelines import controlled_sdxl, lcm_sdxl, sdxl, stable_diffusion
 
 TEXTS = ["a red circle", "two blue squares", "a"]

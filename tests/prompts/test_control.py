@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from noisekit.errors import BadValue
+from noisekit.image_prompts import ControlledPrompt
 from noisekit.noise import NoiseSource
 from noisekit.prompts import PromptSuite, load_prompts
 from noisekit.store.identity import generation_id
-from noisekit.types import ControlledPrompt
 
 GREY, BRIGHT = Image.new("RGB", (6, 4), (9, 9, 9)), Image.new("L", (6, 4), 200)
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from noisekit import registry
 from noisekit.engine.units import Unit
-from noisekit.engine.worker import Resources
+from noisekit.engine.worker import Resources, Worker
 from noisekit.errors import BadValue, unknown
 from noisekit.store.store import Row
 
 #: Executors by name, imported when they are asked for.
 EXECUTORS: Mapping[str, str] = {
-    "inprocess": "noisekit.engine.executors.inprocess:InProcess",
+    "inprocess": "noisekit.engine.executors.base:InProcess",
     "ray": "noisekit.engine.executors.ray:RayExecutor",
 }
 
@@ -49,6 +49,18 @@ class Executor(ABC):
 
         Raises what stops all work, such as a disk that is full; what goes wrong with single images is an outcome.
         """
+
+
+class InProcess(Executor):
+    """Does every unit here and now."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+
+    def run(self, units: Iterable[Unit]) -> Iterator[Outcome]:
+        with Worker(self.resources) as worker:
+            for unit in units:
+                yield Outcome(unit, *worker.do(unit))
 
 
 def check_executor(name: str) -> None:

@@ -27,8 +27,8 @@ from typing import Any
 
 from noisekit.engine.executors.base import Executor, Outcome
 from noisekit.engine.executors.cluster import JOINING, Machines, Share, connected, shares_of
-from noisekit.engine.executors.remainder import remainder
 from noisekit.engine.halving import Problem
+from noisekit.engine.missing import remainder
 from noisekit.engine.units import Generation, Scoring, Unit
 from noisekit.engine.worker import Resources, Worker, failed, unscored
 from noisekit.errors import NoisekitError, NotSupported

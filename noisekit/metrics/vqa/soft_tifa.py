@@ -38,6 +38,7 @@ class SoftTIFA(JudgeMetric):
     question = QUESTION
     says = "geometric mean over questions, "
     parts = ("atoms",)
+    reads_record = True
 
     @classmethod
     def applies(cls, prompt: Prompt) -> bool:
