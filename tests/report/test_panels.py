@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -31,6 +33,14 @@ def test_logarithmic_ticks_are_round(low: float, ratio: float) -> None:
         assert label.strip("0.,")[:1] in "125"
         assert axis.at(float(label.replace(",", ""))) == place
     assert axis.at(low * ratio**0.5) == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "known", [[], [math.nan], [math.inf, 1.0], [1e308, -1e308], [5e-324, 0.0], [3.0, 3.0 + 1e-15]]
+)
+def test_any_numbers_have_an_axis(known: list[float]) -> None:
+    axis = Axis.around(known, 0, 100, within=(-5.0, 2.0))
+    assert axis.low < axis.high and all(0 <= place <= 100 for place, _ in axis.ticks())
 
 
 def test_what_is_written_is_escaped() -> None:

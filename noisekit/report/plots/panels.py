@@ -17,6 +17,8 @@ from noisekit.report.tables import number
 
 LINE = 13  # pixels from one line of text to the next
 DASHED = "4 3"
+#: Beyond which a value is no place on an axis.
+MOST = 1e300
 #: Pixels left of a panel, right of it, above it and below it.
 LEFT, RIGHT, HEAD, FOOT = 56, 14, 28, 46
 
@@ -43,9 +45,9 @@ class Axis:
         within: tuple[float, float] = (-math.inf, math.inf),
     ) -> Axis:
         """Linear, over the known values with a margin, and no further than `within`."""
-        known = [value for value in values if not math.isnan(value)]
+        known = [value for value in values if math.isfinite(value) and abs(value) < MOST] or [0.0]
         low, high = min(known), max(known)
-        apart = high - low > 1e-9 * max(abs(low), abs(high))
+        apart = high - low > max(1e-9 * max(abs(low), abs(high)), 1 / MOST)
         margin = 0.08 * (high - low) if apart else 0.05 * abs(high) or 0.5
         ends = max(low - margin, within[0]), min(high + margin, within[1])
         if ends[0] >= ends[1]:  # all of them lie beyond what they are said to lie in
