@@ -34,7 +34,6 @@ from noisekit.files import write_whole
 from noisekit.methods import load_method
 from noisekit.methods.loop import affordable_work
 from noisekit.plan import Plan, load_plan
-from noisekit.results.calibration import base_name
 from noisekit.results.frontier import TABLE, Row, write_frontiers
 from noisekit.types import Cost
 
@@ -106,7 +105,7 @@ def _cheapest(one: tuple[float, str, Mapping[str, Any]]) -> float:
 
 def base(plan: Mapping[str, Any]) -> str:
     """The model of a plan without settings: whose frontier it is."""
-    return base_name(plan["models"][0])
+    return str(registry.parse(plan["models"][0], "model").name)
 
 
 def sized(plan: Mapping[str, Any], budget: float, limit: int) -> Plan:
