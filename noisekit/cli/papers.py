@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -182,15 +183,14 @@ def beside(found: Sequence[Agreement], models: Mapping[str, str]) -> None:
     grid = Grid(*heads, box=None, pad_edge=False)
     for one in found:
         about = one.printed
-        interval = f"{one.difference:+.3g} ({one.low:+.3g} to {one.high:+.3g})"
+        interval = f"{one.difference:+.3g}{'' if isnan(one.low) else f' ({one.low:+.3g} to {one.high:+.3g})'}"
+        won, least, most = (100 * part for part in one.rate)
         cells = (
             *(about.model, about.suite, about.method.name, about.metric),
             *("{:.4g} → {:.4g}".format(*values) for values in (about.values, one.values)),
             *(f"{about.difference:+.3g}", interval, one.verdict),
             "" if about.rate is None else f"{100 * about.rate:.0f} %",
-            "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * part for part in one.rate)).replace(
-                " (nan to nan)", ""
-            ),
+            "" if isnan(won) else f"{won:.0f} %{'' if isnan(least) else f' ({least:.0f} to {most:.0f})'}",
             one.rate_verdict or "",
         )
         grid.add_row(*(Text(shown(cell), overflow="fold") for cell in cells))

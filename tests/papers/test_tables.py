@@ -13,6 +13,7 @@ import yaml
 
 from noisekit import registry
 from noisekit.cli import main
+from noisekit.cli.papers import beside
 from noisekit.comparison import run_plan
 from noisekit.errors import BadValue
 from noisekit.evaluation.intervals import interval
@@ -224,6 +225,18 @@ def test_the_command_lists_shows_and_runs(
     assert "tiny stood in for sdxl-dpo" in said
     assert "pick_score" in said
     assert Path("own/report.html").is_file()
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5])
+def test_what_has_no_interval_shows_none(gain: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """A single prompt, won or a tie."""
+    (printed, *_) = printed_in(load_table("selection-optimisation"))
+    against = np.zeros((1, 1))
+    beside([_judged(printed, (against, against + gain), shared=False, level=0.95)], {})
+    said = capsys.readouterr().out
+    assert "cannot" in said
+    assert f"{gain:+.3g}" in said
+    assert "nan" not in said
 
 
 def test_a_printed_winning_rate_is_set_beside_ours(tmp_path: Path) -> None:
