@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from diffusers import DDPMScheduler
 from torch import Tensor
 
@@ -66,8 +67,16 @@ FAMILIES = {
     "lumina2": Family(lumina2, {"tokens": 48}, wide=(32, 64)),
 }
 
+#: Families that stand for all where a law is of what they share: a flow, one with a decoder of its own, one of diffusion.
+TELLING = ("sd3", "sana", "pixart")
+
 FLOWS = ["flux-dev", "flux-schnell", "sd3", "sd3-shifted", "sana"]
 FLOWS += ["z-image", "flux2-klein", "flux2-dev", "qwen-image", "krea2", "chroma", "lumina2"]
+
+
+def telling(names: Iterable[str] = FAMILIES) -> list[Any]:
+    """Names for `parametrize`, the others than `TELLING` marked slow."""
+    return [name if name in TELLING else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def loaded(family: Family, pipe: Any, **settings: Any) -> Any:

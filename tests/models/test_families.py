@@ -7,7 +7,7 @@ from noisekit.cost import Meter
 from noisekit.errors import BadValue
 from noisekit.noise import NoiseSource
 from noisekit.solvers import DDIM, FlowGrid
-from tests.models.families import FAMILIES, FLOWS, PROMPTS, images, loaded, noise_of, own_call
+from tests.models.families import FAMILIES, FLOWS, PROMPTS, images, loaded, noise_of, own_call, telling
 
 #: The families whose pipeline itself fails in one step: diffusers' PixArt wants a scheduler that predicts clean samples,
 #: and a flow that ends on the same level at any number of steps has none to begin with.
@@ -64,6 +64,7 @@ def test_a_batch_of_three_equals_its_singles(family, pipe):
         torch.testing.assert_close(alone, together[i : i + 1], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", telling(), indirect=True)
 @torch.no_grad()
 def test_half_precision_stays_near_and_keeps_the_noise_in_fp32(name, family, pipe):
     full = loaded(family, pipe, steps=2, guidance=3.0)
@@ -79,6 +80,7 @@ def test_half_precision_stays_near_and_keeps_the_noise_in_fp32(name, family, pip
     assert (found - own_call(model, noise, PROMPTS, [0] * 3).float()).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize("name", telling(), indirect=True)
 @pytest.mark.parametrize("steps", [1, 2])
 def test_the_gradient_to_the_noise_agrees_with_finite_differences(family, steps):
     if steps < family.fewest:
@@ -108,7 +110,7 @@ def test_network_evaluations_are_counted(family, pipe):
     assert model.sample_cost().denoiser == meter.cost.denoiser
 
 
-@pytest.mark.parametrize("name", [*FLOWS, "pixart", "hunyuan"])
+@pytest.mark.parametrize("name", telling([*FLOWS, "pixart", "hunyuan"]))
 @torch.no_grad()
 def test_the_round_trip_closes_with_its_steps(name):
     model = loaded(FAMILIES[name], FAMILIES[name].make(), guidance=1.5)

@@ -8,7 +8,7 @@ from noisekit.errors import BadValue, NotSupported
 from noisekit.methods import load_method
 from noisekit.models import Marker, load_model
 from noisekit.solvers import DDIM
-from tests.models.families import FAMILIES, FLOWS, PROMPTS, loaded, noise_of, own_call
+from tests.models.families import FAMILIES, FLOWS, PROMPTS, loaded, noise_of, own_call, telling
 from tests.pipelines import hunyuan, pixart, sd3
 
 TINY = "weights='tiny', rewards='hps:1'"
@@ -40,6 +40,7 @@ def found(method, model):
     return result
 
 
+@pytest.mark.parametrize("name", telling(), indirect=True)
 @pytest.mark.parametrize("method", [*ANYWHERE, *INVERTED], ids=lambda spec: spec.split("(")[0])
 def test_the_noise_found_makes_its_image_in_the_pipelines_own_call(name, model, method):
     if method in INVERTED and Marker.INVERTIBLE not in model.markers:
