@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
 
 import pandas as pd
 
-from noisekit.report.figure import AXIS, COLOURS, GREY, GRID, INK, TICK, Look, looks
-from noisekit.report.plots.panels import LINE, Axis, Panel, bar, curve, line, mark, svg, text
+from noisekit.report.figure import Look, looks
+from noisekit.report.plots.panels import LINE, Axis, Panel, curve, line, mark, svg, text
 
 WIDTH, PLOT, LEFT, TOP = 780, 400, 56, 34
 #: Of the legend, and the height of a row of it.
 COLUMNS, ROW = 3, 18
-#: What a page calls these colours, which a picture alone has to say.
-NAMED = {"grey": GREY, "ink": INK, "tick": TICK, "axis": AXIS, "grid": GRID, "back": "#ffffff"} | {
-    f"c{i}": colour for i, colour in enumerate(COLOURS, 1)
-}
+#: The page's colours on a light screen, which a picture alone has to say.
+STYLE = (files("noisekit.report") / "colours.css").read_text(encoding="utf-8")
+NAMED = dict(re.findall(r"--(\w+): (#[0-9a-f]+)", STYLE[: STYLE.index("@media")]))
 
 
 def chart(table: pd.DataFrame, model: str, metric: str) -> str:
@@ -37,12 +37,12 @@ def chart(table: pd.DataFrame, model: str, metric: str) -> str:
         places = [x.at(cost * beside) for cost in rows["equivalents"]]
         points = list(zip(places, map(y.at, rows[f"{metric}_difference"]), strict=True))
         bars = [
-            bar((place, y.at(low)), (place, y.at(high)), look[name])
+            line((place, y.at(low)), (place, y.at(high)), look[name].colour, 2)
             for place, (low, high) in zip(places, rows[ends].to_numpy(), strict=True)
             if low == low
         ]
         parts.append(f'<g opacity=".35">{"".join(bars)}</g>')
-        parts += [curve(points, look[name]), *(mark(*point, look[name]) for point in points)]
+        parts += [curve(points, look[name].colour), *(mark(*point, look[name]) for point in points)]
     parts += _legend([name for name, _ in groups], look)
     return _alone(svg(parts, WIDTH, _below() + ROW * -(-len(groups) // COLUMNS)))
 
