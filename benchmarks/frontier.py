@@ -33,6 +33,7 @@ from noisekit.evaluation.statistics import STANDARD
 from noisekit.files import write_whole
 from noisekit.methods import load_method
 from noisekit.methods.loop import affordable_work
+from noisekit.models.outline import outline
 from noisekit.plan import Plan, load_plan
 from noisekit.results.frontier import TABLE, Row, write_frontiers
 from noisekit.types import Cost
@@ -105,7 +106,7 @@ def _cheapest(one: tuple[float, str, Mapping[str, Any]]) -> float:
 
 def base(plan: Mapping[str, Any]) -> str:
     """The model of a plan without settings: whose frontier it is."""
-    return str(registry.parse(plan["models"][0], "model").name)
+    return outline(plan["models"][0], {}).name
 
 
 def sized(plan: Mapping[str, Any], budget: float, limit: int) -> Plan:
