@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor
 
 from noisekit.errors import BadValue, NotSupported
@@ -172,7 +173,7 @@ class StableVideo(DiffusersModel):
     @property
     def _mixes_frames(self) -> bool:
         """Whether the decoder lets the frames of a chunk see each other; then the chunk decides the images."""
-        return "num_frames" in inspect.signature(type(self.pipe.vae).decode).parameters
+        return isinstance(self.pipe.vae, AutoencoderKLTemporalDecoder)
 
     @property
     def identity(self) -> dict[str, Any]:
