@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 #: Seconds of processors, of all tests together and of one, that are told where they are exceeded: eight minutes by the clock
 #: on two cores, with a margin, and a test that is slow.
-TOGETHER, ALONE = 850, 20
+TOGETHER, ALONE = 780, 20
 
 
 def spent() -> float:

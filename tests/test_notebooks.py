@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
-import re
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -30,31 +31,30 @@ def test_a_notebook_is_committed_as_it_is_written(notebook: nbformat.NotebookNod
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
-#: What stands for how long a search or a comparison takes.
-LENGTHS = re.compile(r"\b(n|steps|limit)=\d+")
+def test_all_that_a_notebook_asks_of_noisekit_is_there(notebook: nbformat.NotebookNode) -> None:
+    """What is looked up under `nk.` or imported, without running it."""
+    asked = set()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            for node in ast.walk(ast.parse(cell.source)):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == "nk"
+                ):
+                    asked.add(("noisekit", node.attr))
+                elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("noisekit"):
+                    asked |= {(node.module, alias.name) for alias in node.names}
+    assert asked
+    assert [named for named in sorted(asked) if not hasattr(import_module(named[0]), named[1])] == []
 
 
 @pytest.mark.slow
 def test_a_notebook_runs(
     notebook: nbformat.NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs(notebook, tmp_path, monkeypatch)
-
-
-def test_the_first_notebook_runs_with_its_searches_cut_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notebook, cut = nbformat.read(ROOT / "notebooks" / "quickstart.ipynb", as_version=4), set()
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cut |= set(LENGTHS.findall(cell.source))
-            cell.source = LENGTHS.sub(r"\1=2", cell.source)
-    assert cut == {"n", "steps", "limit"}
-    runs(notebook, tmp_path, monkeypatch)
-
-
-def runs(notebook: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell, in a kernel of its own, down to figures and a report."""
+    folder = tmp_path
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # this checkout, wherever the kernel starts
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in a browser

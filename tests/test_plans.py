@@ -44,7 +44,7 @@ def test_a_ready_plan_reads_and_says_what_it_is_for(path):
 
 
 #: One of each kind of plan but transfer, which a paper's table is; the others run with --slow.
-USUAL = ("head_to_head_one_step", "npnet_parts", "reno_rewards", "search_scaling", "skills")
+USUAL = ("head_to_head_one_step", "npnet_parts", "reno_rewards", "skills")
 
 
 @pytest.mark.parametrize(

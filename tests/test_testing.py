@@ -213,6 +213,7 @@ def test_an_entry_point_has_the_name_that_its_class_has(package, monkeypatch):
         load_method("alias")
 
 
+@pytest.mark.slow
 def test_a_broken_law_shows_its_values(pytester_run):
     assert "assert 3 == (3 + 1)" in pytester_run or "assert 3 == 4" in pytester_run
 

@@ -200,7 +200,7 @@ def test_wrong_inputs_are_told_in_the_sentences_of_the_command_line(page: Page) 
     page.until(lambda: "is no artefact that this app offers" in page.text("costs"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_axe_finds_nothing_wrong(page: Page, scheme: str) -> None:
     """WCAG 2.1 A and AA and the best practices that axe-core knows, on all three pages, everything unfolded."""
     pytest.importorskip("axe_core_python", reason="needs axe-core-python, which carries axe-core")

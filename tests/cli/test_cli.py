@@ -496,6 +496,7 @@ def test_an_interruption_before_anything_was_done_is_told(
     assert type_in("status", "run") == (130, "", "noisekit: interrupted\n")
 
 
+@pytest.mark.slow
 def test_sigterm_of_a_real_process_keeps_what_is_finished(model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, "compare", "--model", str(model), "--methods", SELECTION]
     command += ["--limit", "100", "--seeds", "20", "--batch", "1", "--store", "run", *FAST]

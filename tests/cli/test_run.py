@@ -142,7 +142,10 @@ def test_a_search_prints_its_trials_and_what_the_best_is_worth(type_in: Typed) -
     "command",
     [
         "run plan.yaml --store 'a run' --shard 2/4",
-        "compare --methods cosine(steps=1) --prompts tiny --limit 1 --steps 1 --metrics truth --store 'a run'",
+        pytest.param(
+            "compare --methods cosine(steps=1) --prompts tiny --limit 1 --steps 1 --metrics truth --store 'a run'",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_parts_of_a_run_leave_the_report_to_a_command_of_its_own(type_in: Typed, command: str) -> None:

@@ -103,7 +103,7 @@ def states(store: Path, model: Any = None, **given: Any) -> dict[str, tuple[int,
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("most", [1, 3, 4])
+@pytest.mark.parametrize("most", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 def test_out_of_memory_halves_the_batch_remembers_and_goes_on(tmp_path: Path, most: int) -> None:
     whole = run(tmp_path / "whole", batch=6).frame()
     model = SmallMemory(most)

@@ -51,7 +51,7 @@ def shaken(model: Any, kind: Any) -> Any:
     return predictor
 
 
-@pytest.fixture(scope="module", params=["copy", "lora"])
+@pytest.fixture(scope="module", params=["lora", pytest.param("copy", marks=pytest.mark.slow)])
 def artefact(request: pytest.FixtureRequest, turbo: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("hypernoise") / request.param
     save_artefact(folder, shaken(turbo, request.param), {"optimised": ["hps", "pick_score"]})

@@ -48,6 +48,7 @@ def test_it_raises_what_it_never_climbed_at_one_call_and_stays_near_the_noise(tu
     assert 0.8 < cosine.mean() < 0.999
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_controls_runs(monkeypatch, capsys):
     from benchmarks import hypernoise
 

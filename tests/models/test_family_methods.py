@@ -190,7 +190,7 @@ def test_pixart_takes_the_samplers_of_diffusion(sampler):
 SAVED = [name for name in FAMILIES if name != "sd3-without-t5"]
 
 
-@pytest.mark.parametrize("name", SAVED)
+@pytest.mark.parametrize("name", telling(SAVED))
 def test_a_saved_folder_loads_as_the_same_model(name, tmp_path):
     family = FAMILIES[name]
     own = loaded(family, family.make(), steps=2, guidance=2.0)

@@ -25,8 +25,14 @@ PIPELINES = {
     "lcm-sdxl": Family(lcm_sdxl, {}),
     **FAMILIES,
 }
-QUICK = ("sd", "pixart", "sana")
-SLOW = ("sdxl", "lcm-sdxl", "sd3", "flux-dev", "hunyuan", "flux-schnell", "sana-sprint")
+QUICK = ("sd", "sana")
+SLOW = ("pixart", "sdxl", "lcm-sdxl", "sd3", "flux-dev", "hunyuan", "flux-schnell", "sana-sprint")
+
+
+def quick(names):
+    """Names for `parametrize`, the others than `QUICK` marked slow."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
 
 #: What a text in a configuration may become, beside a word that nothing knows.
 WORDS = {
@@ -165,7 +171,7 @@ def picture(family: Family, pipe: Any) -> torch.Tensor:
     return images(model, noise_of(model, 1), ["a red circle"], [0])
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", quick([*QUICK, *SLOW]))
 @torch.no_grad()
 def test_a_changed_setting_that_changes_the_image_changes_the_identity(name, tmp_path):
     """Images are only made where the identity stays: what a library cannot run needs none."""
@@ -281,7 +287,7 @@ def test_flow_matching_counts_a_shift_that_no_configuration_tells():
     assert model.identity | {"scheduler_changed": None} == identity | {"scheduler_changed": None}
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", quick(PIPELINES))
 @torch.no_grad()
 def test_an_identity_stays_while_nothing_that_matters_changes(name, tmp_path):
     """Through sampling, the pipeline's own call, saving and loading; it draws no random number, and JSON can hold it."""

@@ -166,7 +166,9 @@ def test_re_denoising_and_repainting_take_the_first_interval_of_the_models_own_s
     noise = draws(model).initial
     alphas = made.scheduler.alphas_cumprod.double()
     levels = [float(torch.from_numpy(np.interp([t], np.arange(len(alphas)), alphas.numpy()))) for t in own]
-    interval = DiffusionGrid(torch.tensor(own[:1]), torch.tensor(levels).double(), "v_prediction", told_clean=own[1])
+    interval = DiffusionGrid(
+        torch.tensor(own[:1]), torch.tensor(levels).double(), "v_prediction", told_clean=own[1]
+    )
     expected = re_denoise(
         lambda x, t: model.predict(x, t, conditioning, 3.0),
         lambda x, t: model.predict(x, t, conditioning, 1.0),

@@ -45,6 +45,7 @@ def test_a_batch_of_eight_in_any_order_equals_its_singles(model):
     assert (latents - noise).abs().max() > 0.1
 
 
+@pytest.mark.slow
 def test_selection_chooses_alike_in_a_batch_and_alone():
     """Candidates whose stability differs by less than the margin may change places; no others."""
     model, method, margin = (

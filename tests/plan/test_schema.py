@@ -45,8 +45,12 @@ def errors(plan: Any) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(plan)]
 
 
-def test_it_is_a_schema_and_every_key_says_what_it_is() -> None:
+@pytest.mark.slow
+def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_every_key_of_a_plan_is_in_it_and_every_key_says_what_it_is() -> None:
     assert list(SCHEMA["properties"]) == Plan.key_names()
     for key, about in SCHEMA["properties"].items():
         assert about["description"].endswith("."), key

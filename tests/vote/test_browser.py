@@ -149,6 +149,7 @@ def shown(browser: Any, other_than: str = "") -> str:
     raise AssertionError(browser.execute_script("return document.body.innerText"))
 
 
+@pytest.mark.slow
 def test_thirty_votes_survive_killed_browsers_and_servers(
     browser: Any, another: Callable[[], Any], serve: Callable[..., Server], run: Run
 ) -> None:

@@ -158,7 +158,14 @@ def in_files(state: dict[str, torch.Tensor], folder: Path, suffix: str, count: i
     return index
 
 
-@pytest.mark.parametrize("checkpoint", ["pick_score", "clip_b32", "clip_l14", "clip_h14", "aesthetic"])
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        "pick_score",
+        *(pytest.param(f"clip_{n}", marks=pytest.mark.slow) for n in ("b32", "l14", "h14")),
+        "aesthetic",
+    ],
+)
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("suffix", ["safetensors", "bin"])
 def test_a_clip_may_be_pickled_or_in_several_files_and_number_its_positions(
