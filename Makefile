@@ -103,6 +103,6 @@ endif
 define install-end
 	@uv --version >/dev/null 2>&1 || { echo "make ends needs uv, which finds the lowest versions" >&2; exit 1; }
 	@test -x $(1)/bin/python || uv venv --quiet --python "$(PYTHON)" $(1)
-	@uv pip install --quiet --python $(1)/bin/python --resolution $(2) --editable . 'pytest>=8.3' 'hypothesis>=6.100'
+	@uv pip install --quiet --python $(1)/bin/python --resolution $(2) --editable '.[lora]' 'pytest>=8.3' 'hypothesis>=6.100'
 	@touch $@
 endef
