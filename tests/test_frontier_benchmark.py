@@ -40,6 +40,7 @@ def test_every_plan_of_the_frontier_reads(name: str) -> None:
     assert {budget.equivalents for budget in plan.budgets} == {64}
 
 
+@pytest.mark.slow
 def test_it_runs_and_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     (tmp_path / "short.yaml").write_text(PLAN)
     monkeypatch.chdir(tmp_path)

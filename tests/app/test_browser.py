@@ -227,6 +227,7 @@ def test_axe_finds_nothing_wrong(page: Page, scheme: str) -> None:
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.slow
 def test_a_comparison_is_begun_stopped_gone_on_with_and_opened(page: Page, served: Serving) -> None:
     page.tab("Runs")
     page.unfold("comparison")

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 import noisekit as nk
 from tests.pipelines import controlled_sdxl, sdxl
 
 
+@pytest.mark.slow
 def test_control_images_count_for_models_that_follow_them(tmp_path: Path) -> None:
     controlled_sdxl().save_pretrained(tmp_path / "led")
     sdxl().save_pretrained(tmp_path / "free")

@@ -54,6 +54,7 @@ def test_scores_are_the_same_and_one_network_is_in_memory(tmp_path: Path, loaded
     assert_alike(usual, saving)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_while_making_images_goes_on(tmp_path: Path, loaded: list[int]) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, CountingModel(stop_at=4), batch=2, low_memory=True)

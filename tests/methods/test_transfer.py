@@ -25,6 +25,7 @@ def turbo():
     return load_model("tiny-turbo", device="cpu")
 
 
+@pytest.mark.slow
 def test_the_noise_is_that_of_the_searched_model_and_the_image_the_others(tiny, turbo):
     found = load_method(RENO)(turbo, PROMPTS)
     result = load_method(ACROSS)(tiny, PROMPTS)

@@ -45,6 +45,14 @@ DISTINCT = [
     for name in TOYS
 ]
 
+#: The same of sampling, where classes, steps or schedules differ.
+SAMPLED = [
+    name
+    if name in ("sd-turbo", "sd-2.1", "sdxl-ays", "sdxl-lightning", "sdxl-lcm", "sdxl-canny", "hyper-sdxl")
+    else pytest.param(name, marks=pytest.mark.slow)
+    for name in TOYS
+]
+
 
 def toy(card: Card, pipe: object, **settings: object) -> object:
     """The card's model on a toy's weights: all that it says but where the files are, and their size."""
@@ -52,7 +60,7 @@ def toy(card: Card, pipe: object, **settings: object) -> object:
     return assemble(pipe, own, Placement("cpu"), move=True)
 
 
-@pytest.fixture(scope="module", params=TOYS)
+@pytest.fixture(scope="module", params=SAMPLED)
 def model(request):
     card = cards()[request.param]
     return toy(card, TOYS[request.param](), steps=card.steps if card.timesteps else min(card.steps, 4))

@@ -55,6 +55,7 @@ def test_a_run_is_shown_even_where_nothing_was_scored(
     assert "unknown method of the run: 'reno'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_picture_in_the_readme_can_be_taken_again_and_the_page_measured(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
