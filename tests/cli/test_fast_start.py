@@ -94,6 +94,7 @@ def test_the_benchmark_of_starts_gives_its_table(root: Path) -> None:
     assert rows[2:] == ["(torch, diffusers and the pipeline alone)", "`--help`", "`status run`"]
 
 
+@pytest.mark.slow
 def test_what_a_command_imports_is_not_looked_through_for_garbage(tmp_path: Path) -> None:
     """Once in a process: what came later may be garbage one day. And no library tells at the end of what it misses."""
     script = (

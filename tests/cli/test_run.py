@@ -204,6 +204,7 @@ def test_bad_input_gets_one_sentence_and_computes_nothing(name: str, type_in: Ty
 PLACED = ["--device", "cpu", "--dtype", "fp32", "--weights", "tiny", "--low-memory"]
 
 
+@pytest.mark.slow
 def test_where_and_how_a_plan_runs_is_chosen_on_the_command_line(type_in: Typed) -> None:
     Path("one.yaml").write_text(
         "models: [tiny-turbo]\nmethods: ['best_of(reno(steps=1), n=1)']\nprompts: {suite: tiny, limit: 1}\n"

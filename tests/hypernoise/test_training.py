@@ -95,7 +95,8 @@ def test_what_is_trained_raises_the_reward_and_says_how_it_was_made(turbo: Any, 
     assert after > before + 1e-3
 
 
-@pytest.mark.parametrize("kind", ["copy", pytest.param("lora", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["copy", "lora"])
 def test_a_network_is_trained_further(turbo: Any, kind: Any, tmp_path: Path) -> None:
     first, further = tmp_path / "first", tmp_path / "further"
     one = replace(FAST, network=kind, rank=2, updates=1, every=1)

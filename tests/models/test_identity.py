@@ -25,8 +25,8 @@ PIPELINES = {
     "lcm-sdxl": Family(lcm_sdxl, {}),
     **FAMILIES,
 }
-QUICK = ("sd", "sana")
-SLOW = ("pixart", "sdxl", "lcm-sdxl", "sd3", "flux-dev", "hunyuan", "flux-schnell", "sana-sprint")
+QUICK = ("sd",)
+SLOW = ("sana", "pixart", "sdxl", "lcm-sdxl", "sd3", "flux-dev", "hunyuan", "flux-schnell", "sana-sprint")
 
 
 def quick(names):

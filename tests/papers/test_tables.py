@@ -81,13 +81,8 @@ def test_what_is_printed_is_what_the_plan_makes(name: str) -> None:
         assert {printed.method.name, printed.against.name} <= methods
 
 
-#: That which reads most on its way; other kinds are among the plans of benchmarks, all tables run with --slow.
-USUAL = ("reno-transfer-sdxl",)
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_it_completes_on_the_tiny_world(name: str, tmp_path: Path) -> None:
     given, models = tried_on(load_table(name).scaled(1e-9), "tiny")
     assert set(models) == set(load_table(name).plan["models"])
