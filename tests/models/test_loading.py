@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import cpu_offload
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 from diffusers import StableDiffusionXLPipeline
 from safetensors.torch import load_file, save_file
 
@@ -392,6 +393,16 @@ class TestMemory:
         assert calls["saving"] == [4, 2]  # eval mode and frozen weights do not turn it off
         torch.testing.assert_close(calls["saving gradient"], calls["plain gradient"], atol=1e-5, rtol=1e-4)
         assert saving.identity == model.identity
+
+    def test_a_network_that_waits_elsewhere_runs_where_its_hooks_say(self):
+        """A device that computes nothing stands for an accelerator: the weights lie in the host's memory, and run there."""
+        pipe = sdxl()
+        model = load_model(pipe, steps=2, guidance=2.0)
+        assert model.device == torch.device("cpu")
+        for network in (pipe.unet, pipe.vae, pipe.text_encoder, pipe.text_encoder_2):
+            add_hook_to_module(network, AlignDevicesHook(execution_device=torch.device("meta")))
+        assert next(pipe.unet.parameters()).device == torch.device("cpu")
+        assert model.device == torch.device("meta")
 
     def test_slicing_and_tiling(self, folder, model):
         sliced = load_model(folder, steps=2, guidance=2.0, slicing=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from noisekit.cli import main
 from noisekit.errors import BadValue
 from noisekit.methods import load_method
 from noisekit.models import load_model
@@ -56,6 +57,44 @@ def test_seconds_become_equivalents_of_this_machine(
     assert automatic(turbo, Budget(seconds=8, equivalents=5)).method == "standard"
 
 
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        (["--equivalents", "16"], "auto: best_of(n=60)"),
+        (["--equivalents", "4"], "auto: standard"),
+        (["--method", "auto", "--equivalents", "5"], "auto: standard"),
+        (["--method", "best_of(n=2)", "--equivalents", "16"], None),
+        ([], None),
+    ],
+)
+def test_generate_chooses_where_a_budget_and_no_method_is_given(
+    given: list[str],
+    chosen: str | None,
+    measured: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", "a red circle", "--model", "tiny-turbo", "-o", "x.png", *given]) == 0
+    said = capsys.readouterr().out.splitlines()
+    if chosen is None:
+        assert len(said) == 1
+    else:
+        assert said[0].startswith(f"{chosen}; ")
+        method = chosen.removeprefix("auto: ").partition("(")[0]
+        assert said[1].startswith(f"x.png: {method}")
+
+
+def test_generate_says_what_auto_needs(
+    measured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = ["generate", "a red circle", "--model", "tiny-turbo", "--method", "auto", "-o", "x.png"]
+    assert main(typed) == 2
+    assert "method 'auto' needs a budget" in capsys.readouterr().err
+
+
 def test_what_was_not_measured_is_said(turbo: Any, measured: None) -> None:
     other = load_model("tiny-turbo(steps=2)", device="cpu")
     found = automatic(other, Budget(equivalents=99))
@@ -72,5 +111,5 @@ def test_the_table_that_ships_reads_and_its_methods_fit_their_budgets() -> None:
         for one in rows:
             assert str(load_method(one.method).resolved(model)) == one.method
             assert one.equivalents <= one.budget
-            assert one == replace(one) and one.low <= one.difference <= one.high
+            assert one.low <= one.difference <= one.high
             assert (one.method == "standard") == (one.p is None)
